@@ -1,0 +1,1 @@
+//! Run folders, contracts, ledger, gates and verdicts: what makes a result checkable by somebody else.

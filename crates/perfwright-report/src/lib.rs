@@ -1,0 +1,1 @@
+//! One table model, rendered as terminal text, Markdown, CSV and JSON.

@@ -1,0 +1,2 @@
+//! Repository chores: tidy, generators, benches.
+fn main() {}
