@@ -1,0 +1,223 @@
+//! From a path to a [`Store`]: plain or gzip, mapped or streamed, from the cache or from the file.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::cache;
+use crate::error::TraceError;
+use crate::scan::cursor::MAX_DEPTH;
+use crate::scan::document::{Document, Refused};
+use crate::store::Store;
+
+/// Files up to this size are read; larger ones are mapped.
+const MAP_FROM: u64 = 1 << 20;
+/// Inflated text is scanned in blocks of this size, bytes.
+const BLOCK: usize = 8 << 20;
+/// Largest single event or metadata value that an inflating stream may hold back, bytes.
+const CARRY_LIMIT: usize = 512 << 20;
+/// A cache entry is written only for traces whose reading takes noticeable time, bytes of file.
+const CACHE_FROM: u64 = 1 << 20;
+
+/// How to read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReadOptions<'a> {
+    /// Folder of the column cache; `None` neither reads nor writes one.
+    pub cache_dir: Option<&'a Path>,
+}
+
+/// A trace and where it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The columns.
+    pub store: Store,
+    /// The file.
+    pub path: PathBuf,
+    /// Size of the file, bytes.
+    pub bytes: u64,
+    /// True for gzip.
+    pub compressed: bool,
+    /// True when the columns came from the cache.
+    pub from_cache: bool,
+    /// Why the cache could not be used, if it was asked for and failed.
+    pub cache_note: Option<String>,
+}
+
+/// Reads one trace file.
+///
+/// # Errors
+/// [`TraceError`] when nothing can be read; a file that can be read in part is `Ok` with
+/// [`Store::partial`] set.
+pub fn read(path: &Path, options: ReadOptions<'_>) -> Result<Loaded, TraceError> {
+    let io = |source| TraceError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    let meta = file.metadata().map_err(io)?;
+    let bytes = Bytes::of(&file, meta.len()).map_err(io)?;
+    let raw = bytes.get();
+    let compressed = raw.starts_with(&[0x1f, 0x8b]);
+    let mut loaded = Loaded {
+        store: Store::default(),
+        path: path.to_owned(),
+        bytes: raw.len() as u64,
+        compressed,
+        from_cache: false,
+        cache_note: None,
+    };
+    let entry = options.cache_dir.filter(|_| loaded.bytes >= CACHE_FROM).map(|dir| dir.join(key(raw)));
+    if let Some(store) = entry.as_deref().and_then(|e| std::fs::read(e).ok()).and_then(|b| cache::decode(&b)) {
+        loaded.store = store;
+        loaded.from_cache = true;
+        return Ok(loaded);
+    }
+    loaded.store = if compressed { inflate(raw) } else { plain(raw) }.map_err(|e| e.at(path))?;
+    if let Some(entry) = entry
+        && let Err(e) = save(&entry, &cache::encode(&loaded.store))
+    {
+        loaded.cache_note = Some(format!("the cache entry {} was not written: {e}", entry.display()));
+    }
+    Ok(loaded)
+}
+
+/// Reads a trace from text in memory.
+///
+/// # Errors
+/// As [`read`]; the path in the error is `<memory>`.
+pub fn read_text(text: &[u8]) -> Result<Store, TraceError> {
+    let inner = if text.starts_with(&[0x1f, 0x8b]) { inflate(text) } else { plain(text) };
+    inner.map_err(|e| e.at(Path::new("<memory>")))
+}
+
+/// The bytes of a file, mapped or read.
+enum Bytes {
+    Mapped(memmap2::Mmap),
+    Read(Vec<u8>),
+}
+
+impl Bytes {
+    fn of(file: &File, len: u64) -> std::io::Result<Self> {
+        if len < MAP_FROM {
+            let mut buf = Vec::with_capacity(len as usize + 1);
+            // One byte more than the limit tells a file that grew, or a device without a size.
+            file.take(MAP_FROM).read_to_end(&mut buf)?;
+            return Ok(Bytes::Read(buf));
+        }
+        // SAFETY: the map is read-only and lives as long as `Bytes`. Another process that truncates the file
+        // meanwhile can end this one with SIGBUS, as it can any program that maps files; no memory is corrupted
+        // and nothing was written. Text that changes under the scanner is handled like any other bytes.
+        #[expect(unsafe_code, reason = "mapping a file; gigabyte traces are not copied")]
+        let map = unsafe { memmap2::Mmap::map(file)? };
+        map.advise(memmap2::Advice::Sequential)?;
+        Ok(Bytes::Mapped(map))
+    }
+
+    fn get(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(m) => m,
+            Bytes::Read(v) => v,
+        }
+    }
+}
+
+/// What stopped a text, before the path is known.
+enum Stopped {
+    Refused(Refused),
+    Gzip(String),
+    Carry,
+}
+
+impl Stopped {
+    fn at(self, path: &Path) -> TraceError {
+        let path = path.to_owned();
+        match self {
+            Stopped::Refused(Refused::Empty) => TraceError::Empty { path },
+            Stopped::Refused(Refused::NotJson(offset, cause)) => {
+                TraceError::NotJson { path, offset, cause: cause.to_owned() }
+            }
+            Stopped::Refused(Refused::NotTrace(cause)) => TraceError::NotTrace { path, cause: cause.to_owned() },
+            Stopped::Refused(Refused::Deep(offset)) => TraceError::TooDeep { path, offset, limit: MAX_DEPTH },
+            Stopped::Gzip(cause) => TraceError::Gzip { path, cause },
+            Stopped::Carry => {
+                TraceError::TooLarge { path, what: "one event or metadata value (bytes)", limit: CARRY_LIMIT as u64 }
+            }
+        }
+    }
+}
+
+fn plain(text: &[u8]) -> Result<Store, Stopped> {
+    let mut doc = Document::new();
+    doc.feed(text, true).map_err(Stopped::Refused)?;
+    doc.finish(text.len() as u64, None).map_err(Stopped::Refused)
+}
+
+/// Inflates block by block, so that a small file that inflates to terabytes costs time but no memory.
+fn inflate(raw: &[u8]) -> Result<Store, Stopped> {
+    let mut gz = MultiGzDecoder::new(raw);
+    let mut doc = Document::new();
+    let mut buf = vec![0u8; BLOCK];
+    let mut held = 0; // bytes at the front of `buf` that wait for more
+    let mut total = 0u64;
+    loop {
+        let mut filled = held;
+        let mut failed = None;
+        let mut ended = false;
+        while filled < buf.len() {
+            match gz.read(&mut buf[filled..]) {
+                Ok(0) => {
+                    ended = true;
+                    break;
+                }
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    failed = Some(e);
+                    break;
+                }
+            }
+        }
+        total += (filled - held) as u64;
+        if let Some(e) = &failed
+            && total == 0
+        {
+            return Err(Stopped::Gzip(e.to_string()));
+        }
+        let last = ended || failed.is_some();
+        let used = doc.feed(&buf[..filled], last).map_err(Stopped::Refused)?;
+        if last {
+            let cut = failed.map(|e| format!("the gzip data is damaged or cut off after byte {total} of text ({e})"));
+            return doc.finish(total, cut).map_err(Stopped::Refused);
+        }
+        buf.copy_within(used..filled, 0);
+        held = filled - used;
+        if held > buf.len() / 2 {
+            if buf.len() >= CARRY_LIMIT {
+                return Err(Stopped::Carry);
+            }
+            buf.resize(buf.len() * 2, 0);
+        }
+    }
+}
+
+/// The name of a cache entry: the content decides, not the path or the time.
+fn key(raw: &[u8]) -> String {
+    let mut h = Xxh3::new();
+    h.update(env!("CARGO_PKG_VERSION").as_bytes());
+    h.update(&(raw.len() as u64).to_le_bytes());
+    h.update(raw);
+    format!("{:032x}.columns", h.digest128())
+}
+
+/// Writes under a temporary name first: a reader sees a whole entry or none.
+fn save(entry: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(dir) = entry.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let temporary = entry.with_extension(format!("tmp{}", std::process::id()));
+    let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, entry));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
