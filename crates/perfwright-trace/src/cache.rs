@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::intern::Interner;
+use crate::intern::{Interner, NO_STR};
 use crate::store::{
     Annotations, Anomalies, Devices, Flows, Frames, Ident, Launches, Ops, Partial, Store, Syncs,
 };
@@ -196,7 +196,18 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Store> {
 fn in_range(s: &Store) -> bool {
     let below = |ids: &[u32], n: usize| ids.iter().all(|&i| (i as usize) < n);
     let (lanes, streams) = (s.lanes.len(), s.streams.len());
-    below(&s.devices.lane, lanes)
+    let strings = s.strings.len();
+    let names = |ids: &[u32]| below(ids, strings);
+    let optional = |ids: &[u32]| ids.iter().all(|&i| i == NO_STR || (i as usize) < strings);
+    names(&s.devices.name)
+        && names(&s.launches.name)
+        && optional(&s.launches.kernel)
+        && names(&s.ops.name)
+        && optional(&s.ops.dims)
+        && names(&s.frames.name)
+        && names(&s.annotations.name)
+        && names(&s.syncs.name)
+        && below(&s.devices.lane, lanes)
         && below(&s.devices.stream, streams)
         && below(&s.launches.lane, lanes)
         && below(&s.ops.lane, lanes)

@@ -1,0 +1,10 @@
+//! Engine steps: which pass each piece of device work belongs to, and what that pass was for.
+
+mod annotated;
+pub mod class;
+pub mod grammar;
+mod structural;
+
+pub use class::Class;
+pub use find::{NO_STEP, Source, Step, Steps, find};
+mod find;
