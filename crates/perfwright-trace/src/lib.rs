@@ -1,1 +1,3 @@
 //! torch-profiler traces: reader, steps, attribution, tables.
+
+pub mod names;
