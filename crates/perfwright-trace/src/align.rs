@@ -10,7 +10,7 @@
 use hashbrown::HashMap;
 
 /// Where something in a companion trace was launched from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Origin {
     /// `path:line func`.
     pub(crate) source: Option<String>,
@@ -45,11 +45,11 @@ pub(crate) struct Companion {
     pub(crate) sequences: Vec<Sequence>,
 }
 
-/// For each kernel of `replay` (raw names in start order) the origin it aligns with.
+/// For each kernel of `replay` (raw names in start order) the index of the origin it aligns with.
 ///
 /// The sequence with most partners is used; between equals the one whose batch is the smallest not below `batch`,
 /// since engines pad a batch up to a captured size.
-pub(crate) fn align<'a>(companion: &'a Companion, replay: &[&str], batch: Option<u64>) -> Vec<Option<&'a Origin>> {
+pub(crate) fn align(companion: &Companion, replay: &[&str], batch: Option<u64>) -> Vec<Option<usize>> {
     let mut best: Option<(usize, std::cmp::Reverse<u64>, Vec<Option<usize>>)> = None;
     let mut names: HashMap<&str, usize> = HashMap::new();
     for name in replay {
@@ -68,8 +68,7 @@ pub(crate) fn align<'a>(companion: &'a Companion, replay: &[&str], batch: Option
             best = Some(candidate);
         }
     }
-    let Some((.., pairs)) = best else { return vec![None; replay.len()] };
-    pairs.into_iter().map(|p| p.and_then(|o| companion.origins.get(o))).collect()
+    best.map_or_else(|| vec![None; replay.len()], |(.., pairs)| pairs)
 }
 
 fn align_sequence(sequence: &Sequence, replay: &[&str], names: &HashMap<&str, usize>) -> Vec<Option<usize>> {
@@ -117,7 +116,7 @@ mod tests {
     }
 
     fn sources(c: &Companion, replay: &[&str]) -> Vec<Option<String>> {
-        align(c, replay, Some(32)).into_iter().map(|o| o.and_then(|o| o.source.clone())).collect()
+        align(c, replay, Some(32)).into_iter().map(|o| o.and_then(|o| c.origins[o].source.clone())).collect()
     }
 
     #[test]
@@ -153,7 +152,7 @@ mod tests {
         let mut c = companion(true, &["a"]);
         c.origins.push(Origin { source: Some("big".into()), ..Origin::default() });
         c.sequences.push(Sequence { batch: Some(64), calls: vec![Call { kernel: "a".into(), origin: 1 }], capture: true });
-        assert_eq!(align(&c, &["a"], Some(33))[0].unwrap().source.as_deref(), Some("big"));
-        assert_eq!(align(&c, &["a"], Some(30))[0].unwrap().source.as_deref(), Some("m.py:0 f"));
+        assert_eq!(align(&c, &["a"], Some(33)), [Some(1)]);
+        assert_eq!(align(&c, &["a"], Some(30)), [Some(0)]);
     }
 }

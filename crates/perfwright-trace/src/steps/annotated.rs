@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 
 use super::class::Class;
 use super::grammar::{Label, parse};
-use super::{NO_STEP, Source, Step};
+use super::find::{NO_STEP, Source, Step};
 use crate::intern::StrId;
 use crate::links::NO_ROW;
 use crate::store::{Ident, NONE, Store};

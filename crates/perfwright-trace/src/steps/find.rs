@@ -94,17 +94,34 @@ pub fn find(store: &Store, launch_of: &[u32], hints: &[KernelHint], rules: &Step
     list = order.iter().map(|&i| list[i as usize].clone()).collect();
     let mut steps = Steps { list, of_device };
     settle_rest(store, &mut steps);
-    for (i, step) in steps.list.iter_mut().enumerate() {
-        if step.class == Class::Unknown && matches!(step.by, Source::Annotation | Source::DeviceAnnotation) {
-            let i = i as u32;
-            let rows = (0..steps.of_device.len()).filter(|&d| steps.of_device[d] == i);
-            let generic = step.name.is_some_and(|n| store.strings.bytes(n).starts_with(b"ProfilerStep#"));
-            if !generic {
-                step.class = structural::class_of_kernels(rows.map(|d| hints[store.devices.name[d] as usize]));
-            }
+    class_unlabelled(store, hints, &mut steps);
+    steps
+}
+
+/// Passes whose label gives an extent only take the class that their kernels prove. A profiler schedule's extents
+/// stay unknown: they may hold any number of passes.
+fn class_unlabelled(store: &Store, hints: &[KernelHint], steps: &mut Steps) {
+    let unlabelled = |s: &Step| {
+        s.class == Class::Unknown
+            && matches!(s.by, Source::Annotation | Source::DeviceAnnotation)
+            && !s.name.is_some_and(|n| store.strings.bytes(n).starts_with(b"ProfilerStep#"))
+    };
+    if !steps.list.iter().any(unlabelled) {
+        return;
+    }
+    let mut kernels: Vec<Vec<KernelHint>> = vec![Vec::new(); steps.list.len()];
+    for (row, &step) in steps.of_device.iter().enumerate() {
+        if let Some(list) = kernels.get_mut(step as usize)
+            && unlabelled(&steps.list[step as usize])
+        {
+            list.push(hints[store.devices.name[row] as usize]);
         }
     }
-    steps
+    for (step, kernels) in steps.list.iter_mut().zip(kernels) {
+        if !kernels.is_empty() {
+            step.class = structural::class_of_kernels(kernels.into_iter());
+        }
+    }
 }
 
 /// Work without a launch record belongs to the step of its device that it starts in, if there is one.

@@ -2,9 +2,10 @@
 
 mod annotated;
 pub mod class;
+mod find;
 pub mod grammar;
 mod structural;
 
 pub use class::Class;
 pub use find::{NO_STEP, Source, Step, Steps, find};
-mod find;
+pub use structural::{KernelHint, StepRules, kernel_hint};

@@ -1,0 +1,246 @@
+//! Communication and copies that the device waits for, and how much of that could be hidden at most.
+
+use hashbrown::HashMap;
+use serde::Serialize;
+
+use crate::steps::{Class, Steps};
+use crate::store::{Ident, KERNEL, Store};
+use crate::sweep::{Role, Timeline};
+
+/// How sure it is that the compute beside some communication needs its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// Compute follows on another stream without waiting for it.
+    Low,
+    /// Neither order nor waiting shows.
+    Unclear,
+    /// Compute starts as soon as it ends: by all signs it needs the result.
+    High,
+}
+
+/// One kind of communication or copy in one class.
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct OverlapRow {
+    /// Class of the steps.
+    pub class: Class,
+    /// Kernel, as in the kernel table.
+    pub kernel: String,
+    /// `communication` or `memory`.
+    pub category: String,
+    /// Launches.
+    pub launches: u64,
+    /// Summed duration.
+    pub total_ns: i64,
+    /// Time in which no compute ran (for copies: no communication either).
+    pub exposed_ns: i64,
+    /// Time behind compute.
+    pub hidden_ns: i64,
+    /// `exposed_ns` of the class's device time.
+    pub share: f64,
+    /// Mean exposed time a step.
+    pub exposed_per_step_ns: i64,
+    /// Mean compute time a step that is neither right before nor right after it: what it could hide behind.
+    pub independent_per_step_ns: i64,
+    /// Upper bound of the gain a step: the smaller of the two.
+    pub bound_per_step_ns: i64,
+    /// Whether the compute around it depends on it.
+    pub risk: Risk,
+    /// Compute kernel most often right before it.
+    pub after: Option<String>,
+    /// Compute kernel most often right after it.
+    pub before: Option<String>,
+    /// What to make of it.
+    pub verdict: String,
+}
+
+/// Shortest and longest gap (ns) that counts as "right after", and the share of the duration between them: the
+/// window which the tool in use calls tight.
+const TIGHT: (i64, i64) = (2_000, 20_000);
+
+#[derive(Default)]
+struct Sum {
+    launches: u64,
+    total: i64,
+    exposed: i64,
+    independent: i64,
+    risk: [i64; 3],
+    after: HashMap<u32, i64>,
+    before: HashMap<u32, i64>,
+    steps: HashMap<u32, (i64, i64)>,
+    memory: bool,
+}
+
+/// The overlap rows of a trace, largest upper bound first. `label` gives the table name of a raw kernel name.
+pub(crate) fn overlap(
+    store: &Store,
+    lines: &[(Ident, Timeline)],
+    steps: &Steps,
+    exposed: &[i64],
+    class_of: impl Fn(usize) -> Class,
+    class_ns: &HashMap<Class, i64>,
+    label: impl Fn(u32) -> String,
+) -> Vec<OverlapRow> {
+    let d = &store.devices;
+    let mut sums: HashMap<(Class, String), Sum> = HashMap::new();
+    let mut labels: HashMap<u32, String> = HashMap::new();
+    let compute = compute_per_step(lines, steps);
+    for (_, line) in lines {
+        let neighbours = Neighbours::new(line);
+        for (at, w) in line.work.iter().enumerate() {
+            if w.role == Role::Compute {
+                continue;
+            }
+            let row = w.row as usize;
+            let class = class_of(row);
+            let name = labels.entry(d.name[row]).or_insert_with(|| label(d.name[row])).clone();
+            let sum = sums.entry((class, name)).or_default();
+            let length = w.end - w.start;
+            let out = exposed[row];
+            sum.memory = d.kind[row] != KERNEL;
+            sum.launches += 1;
+            sum.total += length;
+            sum.exposed += out;
+            let (prev, next) = neighbours.around(line, at);
+            let mut bound = 0;
+            if let Some(p) = prev {
+                *sum.after.entry(d.name[line.work[p].row as usize]).or_default() += length;
+                bound += line.work[p].end - line.work[p].start;
+            }
+            let mut risk = Risk::Unclear;
+            if let Some(n) = next {
+                let follow = &line.work[n];
+                *sum.before.entry(d.name[follow.row as usize]).or_default() += length;
+                bound += follow.end - follow.start;
+                let tight = (length * 15 / 100).clamp(TIGHT.0, TIGHT.1);
+                let other = d.stream[follow.row as usize] != d.stream[row];
+                risk = match follow.start - w.end {
+                    gap if gap < 0 && other => Risk::Low,
+                    gap if gap <= tight => Risk::High,
+                    _ => Risk::Unclear,
+                };
+            }
+            sum.risk[risk as usize] += out.max(1);
+            let step = steps.of_device[row];
+            let slot = sum.steps.entry(step).or_default();
+            slot.0 += out;
+            slot.1 += bound;
+            let _ = at;
+        }
+    }
+    let mut rows: Vec<OverlapRow> = sums
+        .into_iter()
+        .map(|((class, kernel), mut s)| {
+            let n = (s.steps.len() as i64).max(1);
+            for (step, (_, near)) in &s.steps {
+                s.independent += (compute.get(step).copied().unwrap_or(0) - near).max(0);
+            }
+            let (exposed_step, independent_step) = (s.exposed / n, s.independent / n);
+            let risk = if s.risk[2] > 0 && s.risk[2] >= s.risk[1].max(s.risk[0]) {
+                Risk::High
+            } else if s.risk[0] > s.risk[1] {
+                Risk::Low
+            } else {
+                Risk::Unclear
+            };
+            let most = |m: &HashMap<u32, i64>| {
+                m.iter().max_by_key(|(k, v)| (**v, std::cmp::Reverse(**k))).map(|(k, _)| label(*k))
+            };
+            let share = ratio(s.exposed, class_ns.get(&class).copied().unwrap_or(0));
+            let bound = exposed_step.min(independent_step);
+            OverlapRow {
+                class,
+                category: if s.memory { "memory" } else { "communication" }.to_owned(),
+                launches: s.launches,
+                total_ns: s.total,
+                exposed_ns: s.exposed,
+                hidden_ns: s.total - s.exposed,
+                share,
+                exposed_per_step_ns: exposed_step,
+                independent_per_step_ns: independent_step,
+                bound_per_step_ns: bound,
+                risk,
+                after: most(&s.after),
+                before: most(&s.before),
+                verdict: verdict(&s, bound, risk, share),
+                kernel,
+            }
+        })
+        .collect();
+    rows.sort_by(|a, b| {
+        let key = |r: &OverlapRow| (std::cmp::Reverse(r.exposed_ns), r.class);
+        key(a).cmp(&key(b)).then_with(|| a.kernel.cmp(&b.kernel))
+    });
+    rows
+}
+
+fn verdict(s: &Sum, bound: i64, risk: Risk, share: f64) -> String {
+    if s.exposed * 20 <= s.total {
+        return "hidden already".to_owned();
+    }
+    if share < 0.01 {
+        return "below 1 % of the class".to_owned();
+    }
+    if bound == 0 {
+        return "exposed, but the steps hold no other compute to hide it behind".to_owned();
+    }
+    match risk {
+        Risk::Low => "exposed; compute on another stream does not wait for it: overlap",
+        Risk::Unclear => "exposed; check what needs its result before overlapping",
+        Risk::High => "exposed, and the next kernel waits for it: fuse it or split the batch, do not just move it",
+    }
+    .to_owned()
+}
+
+/// Compute wall time of each step.
+fn compute_per_step(lines: &[(Ident, Timeline)], steps: &Steps) -> HashMap<u32, i64> {
+    let mut out = HashMap::new();
+    for (i, step) in steps.list.iter().enumerate() {
+        let Some((_, line)) = lines.iter().find(|l| l.0 == step.pid) else { continue };
+        let mut sum = 0;
+        line.stretches(step.start, step.end, |start, end, running| {
+            if running.iter().any(|w| w.role == Role::Compute) {
+                sum += end - start;
+            }
+        });
+        out.insert(i as u32, sum);
+    }
+    out
+}
+
+/// The nearest compute before and after each place of a time line.
+struct Neighbours {
+    before: Vec<u32>,
+    after: Vec<u32>,
+}
+
+impl Neighbours {
+    fn new(line: &Timeline) -> Self {
+        let n = line.work.len();
+        let (mut before, mut after) = (vec![u32::MAX; n], vec![u32::MAX; n]);
+        let mut last = u32::MAX;
+        for (i, w) in line.work.iter().enumerate() {
+            before[i] = last;
+            if w.role == Role::Compute {
+                last = i as u32;
+            }
+        }
+        last = u32::MAX;
+        for (i, w) in line.work.iter().enumerate().rev() {
+            after[i] = last;
+            if w.role == Role::Compute {
+                last = i as u32;
+            }
+        }
+        Neighbours { before, after }
+    }
+
+    fn around(&self, line: &Timeline, at: usize) -> (Option<usize>, Option<usize>) {
+        let of = |v: u32| Some(v as usize).filter(|&i| i < line.work.len());
+        (of(self.before[at]), of(self.after[at]))
+    }
+}
+
+pub(crate) fn ratio(part: i64, whole: i64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
