@@ -189,12 +189,12 @@ pub(super) fn head(word: &str) -> Head<'_> {
         if was_top && !brackets.at_top() {
             seg_end.get_or_insert(i);
             open = Some(i + 1);
-        } else if !was_top && brackets.at_top() {
-            if let Some(from) = open.take()
-                && bytes[i] == b'>'
-            {
-                args = &word[from..i];
-            }
+        } else if !was_top
+            && brackets.at_top()
+            && let Some(from) = open.take()
+            && bytes[i] == b'>'
+        {
+            args = &word[from..i];
         }
         i += 1;
     }

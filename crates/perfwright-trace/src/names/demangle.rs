@@ -75,12 +75,14 @@ fn plain(body: &str) -> Option<String> {
     let mut first = true;
     let mut rest = args;
     while !rest.is_empty() && out.len() < MAX_TEXT {
-        if let Some((word, tail)) = source_name(rest) {
+        if let Some((word, tail)) = source_name(rest).or_else(|| literal(rest)) {
             if !first {
                 out.push_str(", ");
             }
             first = false;
             out.push_str(word);
+            rest = tail;
+        } else if let Some(tail) = substitution(rest) {
             rest = tail;
         } else {
             let mut chars = rest.chars();
@@ -104,6 +106,28 @@ fn source_name(text: &str) -> Option<(&str, &str)> {
     (named && len > 0).then(|| (word, &text[digits + len..]))
 }
 
+/// `L<builtin type><digits>E`: an integer or truth value.
+fn literal(text: &str) -> Option<(&str, &str)> {
+    let body = text.strip_prefix('L')?;
+    let kind = body.bytes().next().filter(u8::is_ascii_lowercase)?;
+    let digits = body[1..].bytes().take_while(u8::is_ascii_digit).count();
+    let value = &body[1..=digits];
+    let tail = body[1 + digits..].strip_prefix('E')?;
+    match (kind, value) {
+        (_, "") => None,
+        (b'b', "0") => Some(("false", tail)),
+        (b'b', _) => Some(("true", tail)),
+        (_, value) => Some((value, tail)),
+    }
+}
+
+/// `S<base 36>_` or `T<base 36>_`: a back reference, whose digits must not be read as a length.
+fn substitution(text: &str) -> Option<&str> {
+    let body = text.strip_prefix(['S', 'T'])?;
+    let digits = body.bytes().take_while(|b| b.is_ascii_digit() || b.is_ascii_uppercase()).count();
+    body[digits..].strip_prefix('_')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,9 +135,10 @@ mod tests {
     #[test]
     fn plain_reader_keeps_path_and_argument_names() {
         assert_eq!(
-            plain("N5aiter24add_rmsnorm_quant_kernelI14__hip_bfloat16TnFooEE").as_deref(),
-            Some("aiter::add_rmsnorm_quant_kernel<__hip_bfloat16>")
+            plain("N5aiter24add_rmsnorm_quant_kernelI14__hip_bfloat16TnPFT_RKS3_E3FooEE").as_deref(),
+            Some("aiter::add_rmsnorm_quant_kernel<__hip_bfloat16, Foo>")
         );
+        assert_eq!(plain("1kILi128ELb1ES3_E").as_deref(), Some("k<128, true>"));
         assert_eq!(plain("3fooIiE").as_deref(), Some("foo<>"));
         assert_eq!(plain("99x"), None);
     }

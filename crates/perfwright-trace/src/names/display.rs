@@ -39,11 +39,7 @@ fn tensile(name: &str) -> String {
     for (i, part) in name.split('_').enumerate() {
         let macro_tile = part.strip_prefix("MT").is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
         let matrix = part.strip_prefix("MI").is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
-        let keep = i < 5 && !macro_tile
-            || macro_tile
-            || matrix
-            || part.starts_with("GSU")
-            || part.starts_with("ISA");
+        let keep = i < 5 || macro_tile || matrix || part.starts_with("GSU") || part.starts_with("ISA");
         if keep && out.len() + part.len() < MAX - 8 {
             if !out.is_empty() {
                 out.push('_');
@@ -83,6 +79,9 @@ pub(super) fn cpp(raw: &str, path: &[&str], functor: Option<&str>, args: &[Strin
     }
     for argument in args {
         let short = short_type(argument);
+        if functor.is_some_and(|f| f.rsplit("::").next() == Some(short)) {
+            continue;
+        }
         if short.is_empty() || short.len() > 20 || used + short.len() + 2 > room {
             lossy |= functor.is_none() || !short.is_empty();
             continue;
@@ -103,18 +102,19 @@ pub(super) fn cpp(raw: &str, path: &[&str], functor: Option<&str>, args: &[Strin
 
 /// A value or plain type in few letters; empty for anything with structure.
 fn short_type(argument: &str) -> &str {
-    if argument.contains(['<', '{', ' ']) {
+    if argument.contains(['<', '{', ' ', '*']) {
         return "";
+    }
+    // A cast enumerator, `(vllm::Fp8KVCacheDataType)0`: the value tells instances apart.
+    if let Some((_, value)) = argument.strip_prefix('(').and_then(|a| a.split_once(')')) {
+        return if value.starts_with("::") { "" } else { value };
     }
     let last = argument.rsplit("::").next().unwrap_or(argument);
     match last {
         "BFloat16" | "__nv_bfloat16" | "__hip_bfloat16" | "bfloat16_t" | "__bf16" => "bf16",
         "Half" | "__half" | "half_t" | "_Float16" => "fp16",
         "float" => "fp32",
-        other if argument.starts_with('&') || argument.starts_with("(anonymous") => {
-            let _ = other;
-            ""
-        }
+        _ if argument.starts_with('&') => "",
         other => other,
     }
 }

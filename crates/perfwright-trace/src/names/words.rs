@@ -1,7 +1,7 @@
 //! A name as words, independent of spelling: `all_reduce`, `AllReduce` and `allreduce` are one word.
 
-/// Longest part of a name that is cut into words (bytes).
-const MAX: usize = 512;
+/// Longest part of a name that is cut into words (bytes): what lies behind are tuning knobs.
+const MAX: usize = 224;
 
 /// Lower-case letters and digits of a name, with the positions where a word may begin or end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Words {
     text: String,
     /// `bounds[i]`: a word may begin or end before byte `i` of `text`. Always one longer than `text`.
     bounds: Vec<bool>,
+    /// Positions where a word begins.
+    starts: Vec<u8>,
 }
 
 impl Words {
@@ -16,8 +18,7 @@ impl Words {
     #[must_use]
     pub fn new(name: &str) -> Self {
         let bytes = &name.as_bytes()[..name.len().min(MAX)];
-        let mut words =
-            Self { text: String::with_capacity(bytes.len()), bounds: Vec::with_capacity(bytes.len() + 1) };
+        let mut words = Self::default();
         let mut edge = true;
         for (i, &b) in bytes.iter().enumerate() {
             if !b.is_ascii_alphanumeric() {
@@ -29,6 +30,10 @@ impl Words {
             let hump = b.is_ascii_uppercase()
                 && (prev.is_ascii_lowercase() || (prev.is_ascii_uppercase() && next.is_ascii_lowercase()));
             let digit = b.is_ascii_digit() != prev.is_ascii_digit();
+            if edge || hump || digit {
+                // MAX is below 256.
+                words.starts.push(u8::try_from(words.text.len()).unwrap_or(u8::MAX));
+            }
             words.bounds.push(edge || hump || digit);
             words.text.push(char::from(b.to_ascii_lowercase()));
             edge = false;
