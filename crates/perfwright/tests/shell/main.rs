@@ -1,4 +1,5 @@
 //! The binary as a user meets it: arguments, settings, exit codes, pipes.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
 
 mod explain;
 mod output;
