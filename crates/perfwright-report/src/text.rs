@@ -38,9 +38,9 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// Terminal columns one character takes. Counted per character rather than per grapheme, so a joined emoji counts
-/// too wide, never too narrow.
+/// too wide, never too narrow; the selector that makes the character before it an emoji counts the column it may add.
 fn char_width(c: char) -> usize {
-    c.width().unwrap_or(0)
+    if c == '\u{fe0f}' { 1 } else { c.width().unwrap_or(0) }
 }
 
 /// Terminal columns the text takes.
@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(shorten_middle("abcdefghij", 6), "abc…ij");
         assert_eq!(shorten_middle("abcdefghij", 1), "…");
         assert_eq!(shorten_middle("abcdefghij", 0), "");
+        assert_eq!(width("漢e\u{301}\u{263a}\u{fe0f}"), 5);
         // Wide characters never overflow: two of them do not fit into three columns beside the ellipsis.
         assert_eq!(shorten_middle("漢字漢字", 4), "漢…");
     }

@@ -1,12 +1,13 @@
 //! What goes wrong, in one form: a code, a message, where, why, and what to do.
 
 use std::fmt::Write as _;
+use std::io;
 
 use perfwright_report::text::visible;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::codes::{Code, Severity};
+use crate::codes::{self, Code, Severity};
 
 /// Schema name of [`ErrorReport`].
 pub const ERROR_SCHEMA: &str = "perfwright.error/v1";
@@ -34,6 +35,22 @@ impl Diagnostic {
     /// A diagnostic with nothing but its message.
     pub fn new(code: Code, message: impl Into<Box<str>>) -> Self {
         Self { code, message: message.into(), file: None, place: None, causes: Vec::new(), help: None }
+    }
+
+    /// An input that the system would not let us read, with the code that fits the error.
+    pub fn reading(path: impl AsRef<std::path::Path>, error: &io::Error) -> Self {
+        let (code, message) = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                (codes::INPUT_NOT_FOUND, "no such file or folder")
+            }
+            io::ErrorKind::PermissionDenied => (codes::INPUT_PERMISSION, "permission denied"),
+            _ => {
+                return Self::new(codes::INPUT_READ_FAILED, "cannot read the input")
+                    .file(path)
+                    .cause(error.to_string());
+            }
+        };
+        Self::new(code, message).file(path)
     }
 
     /// Names the file.
@@ -145,7 +162,6 @@ pub struct ErrorBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codes;
 
     fn sample() -> Diagnostic {
         Diagnostic::new(codes::INPUT_NOT_JSON, "this is not JSON")
@@ -164,6 +180,18 @@ error[PW0104]: this is not JSON
   help: pass the file the profiler wrote
 "#);
         assert!(sample().render(true).contains("\x1b[1;31merror[PW0104]\x1b[0m"));
+    }
+
+    #[test]
+    fn read_errors_get_the_code_that_fits() {
+        let dir = tempfile::tempdir().unwrap();
+        let code = |path: &std::path::Path| Diagnostic::reading(path, &std::fs::read(path).unwrap_err()).code;
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert_eq!(code(&dir.path().join("none")), codes::INPUT_NOT_FOUND);
+        assert_eq!(code(&dir.path().join("file/below")), codes::INPUT_NOT_FOUND);
+        assert_eq!(code(dir.path()), codes::INPUT_READ_FAILED);
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(Diagnostic::reading("x", &denied).code, codes::INPUT_PERMISSION);
     }
 
     #[test]

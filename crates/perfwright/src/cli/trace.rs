@@ -37,7 +37,7 @@ pub struct TriageArgs {
     #[arg(long, value_name = "TRACE")]
     pub capture: Option<PathBuf>,
 
-    /// Eager trace of the same model with Python stacks; names kernels by their shape of use
+    /// Eager trace of the same model with Python stacks; names the kernels both have in common
     #[arg(long, value_name = "TRACE")]
     pub mapping: Option<PathBuf>,
 
