@@ -49,8 +49,8 @@ pub struct RunShowArgs {
 /// Arguments of `run verify`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Exit codes: 0 clean, 1 a verdict differs on recomputation, 3 a gate this version does not know or a run
-that was never closed,
+Exit codes: 0 clean, 1 a verdict differs on recomputation, 3 a gate this version does not
+know or a run that was never closed, 6 bytes or chain differ.
 
 Examples:
   perfwright run verify runs/20260301T120000.000Z-trace-triage-a1b2
