@@ -1,2 +1,5 @@
-//! The `perfwright` binary: arguments, terminal output and exit codes. No analysis lives here.
-fn main() {}
+//! The `perfwright` binary. Everything is in the library beside it.
+
+fn main() -> std::process::ExitCode {
+    perfwright::main()
+}

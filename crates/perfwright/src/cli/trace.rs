@@ -1,0 +1,100 @@
+//! `perfwright trace`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Read profiler traces
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// What to do with the trace.
+    #[command(subcommand)]
+    pub verb: TraceVerb,
+}
+
+/// What to do with a trace.
+#[derive(Debug, Subcommand)]
+pub enum TraceVerb {
+    /// Kernel, overlap and fusion tables of a torch.profiler trace
+    ///
+    /// PATH is a Chrome/Kineto JSON trace, plain or gzip, or a folder with one trace per rank.
+    Triage(TriageArgs),
+}
+
+/// Arguments of `trace triage`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  perfwright trace triage decode.trace.json.gz
+  perfwright trace triage decode.trace.json.gz --capture capture.trace.json.gz   name kernels inside CUDA graphs
+  perfwright trace triage traces/ --rank 0 --format json > triage.json
+  perfwright trace triage decode.trace.json.gz --record                          keep the answer as a run")]
+pub struct TriageArgs {
+    /// Trace file, or folder with one trace per rank
+    pub path: PathBuf,
+
+    /// Trace of the graph capture; its launches name the kernels a replayed graph does not
+    #[arg(long, value_name = "TRACE")]
+    pub capture: Option<PathBuf>,
+
+    /// Eager trace of the same model with Python stacks; names the kernels both have in common
+    #[arg(long, value_name = "TRACE")]
+    pub mapping: Option<PathBuf>,
+
+    /// Look only at this rank of a folder
+    #[arg(long, value_name = "N")]
+    pub rank: Option<u32>,
+
+    /// Neither read nor write the cache
+    #[arg(long)]
+    pub no_cache: bool,
+
+    /// Folder for caches [default: the user's cache folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Folder whose catalogue entries come before those compiled in
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
+
+    /// Write the answer as a run into this new folder
+    #[arg(long, value_name = "DIR", conflicts_with = "record")]
+    pub run_dir: Option<PathBuf>,
+
+    /// Write the answer as a run into a new folder below runs/
+    #[arg(long)]
+    pub record: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::FromArgMatches as _;
+
+    fn parse(line: &str) -> Result<TraceArgs, clap::Error> {
+        let command = TraceArgs::augment_args(clap::Command::new("trace"));
+        command
+            .try_get_matches_from(line.split_whitespace())
+            .and_then(|matches| TraceArgs::from_arg_matches(&matches))
+    }
+
+    #[test]
+    fn triage_takes_its_documented_arguments() {
+        let TraceVerb::Triage(args) =
+            parse("trace triage a.json --capture c.json --mapping m.json --no-cache --rank 3 --record")
+                .unwrap()
+                .verb;
+        assert_eq!(args.path, PathBuf::from("a.json"));
+        assert_eq!(args.capture, Some(PathBuf::from("c.json")));
+        assert_eq!(args.mapping, Some(PathBuf::from("m.json")));
+        assert!(args.no_cache && args.record);
+        assert_eq!(args.rank, Some(3));
+    }
+
+    #[test]
+    fn arguments_that_contradict_each_other_are_refused() {
+        assert!(parse("trace triage").is_err());
+        assert!(parse("trace triage a.json --record --run-dir r").is_err());
+        assert!(parse("trace triage a.json --no-cache --cache-dir c").is_err());
+    }
+}

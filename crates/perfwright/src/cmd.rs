@@ -1,0 +1,6 @@
+//! One module per noun: arguments in, an answer printed, an exit code out.
+
+pub(crate) mod completions;
+pub(crate) mod explain;
+pub(crate) mod man;
+pub(crate) mod markdown_help;

@@ -1,0 +1,180 @@
+//! Diagnostic codes: one constant for each, and the catalogue that explains them.
+//!
+//! The texts are data in `catalog/codes/codes.toml`. They are parsed only when somebody asks, so a command that ends
+//! well pays nothing for them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+
+/// How much a diagnostic weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The command ends with the code's exit code.
+    Error,
+    /// The command goes on; its result is weaker or a setting had no effect.
+    Warning,
+}
+
+/// A diagnostic code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// Stable name, `PW` and four digits.
+    pub id: &'static str,
+    /// Error or warning.
+    pub severity: Severity,
+    /// How the command ends; [`Exit::Done`] for a warning, which does not end it.
+    pub exit: Exit,
+}
+
+impl Code {
+    const fn error(id: &'static str, exit: Exit) -> Self {
+        Self { id, severity: Severity::Error, exit }
+    }
+
+    const fn warning(id: &'static str) -> Self {
+        Self { id, severity: Severity::Warning, exit: Exit::Done }
+    }
+}
+
+/// Declares the constants and, from the same lines, the list of all of them.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:expr;)*) => {
+        $($(#[$doc])* pub const $name: Code = $code;)*
+        /// Every code, in the order of the catalogue.
+        pub const ALL: &[Code] = &[$($name),*];
+    };
+}
+
+codes! {
+    /// The command line does not parse, or asks for something that does not exist.
+    USAGE = Code::error("PW0001", Exit::Usage);
+    /// `perfwright.toml` is not valid TOML or cannot be read.
+    CONFIG_MALFORMED = Code::error("PW0010", Exit::Usage);
+    /// A setting has a value it does not accept.
+    CONFIG_VALUE = Code::error("PW0011", Exit::Usage);
+    /// `perfwright.toml` or the environment names a setting that does not exist.
+    CONFIG_UNKNOWN_KEY = Code::warning("PW0012");
+    /// No file at the path.
+    INPUT_NOT_FOUND = Code::error("PW0101", Exit::Input);
+    /// The file may not be read.
+    INPUT_PERMISSION = Code::error("PW0102", Exit::Input);
+    /// A folder holds no trace.
+    INPUT_NO_TRACES = Code::error("PW0103", Exit::Input);
+    /// The bytes are not JSON.
+    INPUT_NOT_JSON = Code::error("PW0104", Exit::Input);
+    /// The JSON is not of the expected kind.
+    INPUT_OTHER_SHAPE = Code::error("PW0105", Exit::Input);
+    /// The file has no content.
+    INPUT_EMPTY = Code::error("PW0106", Exit::Input);
+    /// The compressed data is damaged.
+    INPUT_GZIP_CORRUPT = Code::error("PW0107", Exit::Input);
+    /// The JSON is nested deeper than the limit.
+    INPUT_TOO_DEEP = Code::error("PW0108", Exit::Input);
+    /// The compressed data ends early; the part before was used.
+    INPUT_GZIP_TRUNCATED = Code::warning("PW0109");
+    /// The JSON ends early; the part before was used.
+    INPUT_JSON_TRUNCATED = Code::warning("PW0110");
+    /// Reading failed for another reason.
+    INPUT_READ_FAILED = Code::error("PW0111", Exit::Input);
+    /// The trace has no GPU events.
+    TRACE_NO_GPU_EVENTS = Code::error("PW0201", Exit::HardStop);
+    /// GPU events exist but their durations add up to nothing.
+    TRACE_NO_DEVICE_TIME = Code::error("PW0202", Exit::HardStop);
+    /// The capture trace records no kernel launches.
+    TRACE_CAPTURE_NO_LAUNCHES = Code::error("PW0203", Exit::HardStop);
+    /// The capture trace does not belong to the replayed trace.
+    TRACE_CAPTURE_MISMATCH = Code::error("PW0204", Exit::HardStop);
+    /// The mapping trace cannot name kernels.
+    TRACE_MAPPING_UNUSABLE = Code::error("PW0205", Exit::HardStop);
+    /// A folder holds several ranks and none was chosen.
+    TRACE_RANKS_AMBIGUOUS = Code::error("PW0206", Exit::Usage);
+    /// The cache could not be read or written and was not used.
+    TRACE_CACHE_UNUSABLE = Code::warning("PW0207");
+    /// The run folder is not a run of this command.
+    RUN_FOREIGN_FOLDER = Code::error("PW0301", Exit::Usage);
+    /// The run's contract is another one.
+    RUN_CONTRACT_DIFFERS = Code::error("PW0302", Exit::HardStop);
+    /// Another process writes to the run folder.
+    RUN_LOCKED = Code::error("PW0303", Exit::Outside);
+    /// Bytes or chain of a run differ from what was recorded.
+    RUN_TAMPERED = Code::error("PW0304", Exit::Tampered);
+    /// Recomputing gives another verdict than the stored one.
+    RUN_VERDICT_DIFFERS = Code::error("PW0305", Exit::No);
+    /// The run uses a gate this version does not know.
+    RUN_GATE_UNKNOWN = Code::error("PW0306", Exit::HardStop);
+    /// The run was never closed.
+    RUN_INTERRUPTED = Code::error("PW0307", Exit::HardStop);
+    /// The folder is not a run.
+    RUN_NOT_A_RUN = Code::error("PW0308", Exit::Input);
+    /// Output could not be written.
+    OUTPUT_NOT_WRITABLE = Code::error("PW0901", Exit::Outside);
+    /// A bug in perfwright.
+    INTERNAL = Code::error("PW0999", Exit::Internal);
+}
+
+/// One entry of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The code, `PW` and four digits.
+    pub id: String,
+    /// A few words.
+    pub title: String,
+    /// Error or warning.
+    pub severity: Severity,
+    /// Exit code of the command; 0 for a warning.
+    pub exit: u8,
+    /// What has happened.
+    pub meaning: String,
+    /// What to do about it.
+    pub action: String,
+    /// How the message looks.
+    pub example: String,
+}
+
+/// A range of codes with one subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// First four characters of its codes.
+    pub prefix: String,
+    /// The subject.
+    pub title: String,
+}
+
+/// The catalogue of codes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    /// The ranges.
+    pub group: Vec<Group>,
+    /// The codes.
+    pub code: Vec<Entry>,
+}
+
+impl Catalogue {
+    /// Parses the catalogue that is compiled in.
+    ///
+    /// # Errors
+    /// Where the compiled-in text is not a catalogue; a test keeps that from being released.
+    pub fn load() -> Result<Self, toml::de::Error> {
+        let mut catalogue: Self = toml::from_str(include_str!("../../../catalog/codes/codes.toml"))?;
+        // Line breaks in the running texts are those of the file; each output breaks lines its own way.
+        for entry in &mut catalogue.code {
+            for text in [&mut entry.meaning, &mut entry.action] {
+                *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            }
+        }
+        Ok(catalogue)
+    }
+
+    /// The entry for what a user typed: `PW0101`, `pw0101` or `0101`.
+    pub fn find(&self, typed: &str) -> Option<&Entry> {
+        let typed = typed.trim().to_ascii_uppercase();
+        let digits = typed.strip_prefix("PW").unwrap_or(&typed);
+        self.code.iter().find(|entry| entry.id.strip_prefix("PW") == Some(digits))
+    }
+}

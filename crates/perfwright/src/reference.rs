@@ -1,0 +1,149 @@
+//! Generated texts: the command reference and the JSON Schemas. `cargo xtask` writes them to `docs/` and `schemas/`
+//! and a test compares them, so what is committed is what the binary does.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, Command};
+
+use crate::cli;
+use crate::cmd::explain::CodesReport;
+use crate::diagnostic::ErrorReport;
+use crate::environment::FOREIGN;
+use crate::exit::Exit;
+use crate::settings::SETTINGS;
+
+/// The text of `docs/cli.md`.
+pub fn cli_reference() -> String {
+    let mut root = cli::command();
+    root.build();
+    let mut out =
+        String::from("# Command reference\n\nGenerated from the command definition; do not edit.\n");
+    section(&mut out, &root, &[]);
+    out.push_str("\n## Global options\n\nEvery command knows these.\n\n");
+    options(&mut out, root.get_arguments().filter(|arg| arg.is_global_set()));
+    settings(&mut out);
+    exit_codes(&mut out);
+    out
+}
+
+/// Every JSON Schema of this crate: file name in `schemas/` and text.
+pub fn schemas() -> Vec<(String, String)> {
+    let texts = [
+        ("perfwright.error.v1.json", schemars::schema_for!(ErrorReport)),
+        ("perfwright.codes.v1.json", schemars::schema_for!(CodesReport)),
+    ];
+    texts.into_iter().map(|(name, schema)| (name.to_owned(), format!("{:#}\n", schema.as_value()))).collect()
+}
+
+/// One command and everything below it.
+fn section(out: &mut String, command: &Command, above: &[&str]) {
+    let path = [above, &[command.get_name()]].concat();
+    let _ = writeln!(out, "\n## {}\n", path.join(" "));
+    if let Some(about) = command.get_long_about().or_else(|| command.get_about()) {
+        let _ = writeln!(out, "{about}\n");
+    }
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").trim();
+    let _ = writeln!(out, "```text\n{usage}\n```");
+    let own = || command.get_arguments().filter(|arg| !arg.is_global_set() && !is_standing(arg));
+    if own().next().is_some() {
+        out.push('\n');
+        options(out, own());
+    }
+    let subcommands =
+        || command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
+    if subcommands().next().is_some() {
+        out.push_str("\n| Command | What it does |\n| --- | --- |\n");
+        for sub in subcommands() {
+            let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(out, "| `{}` | {about} |", sub.get_name());
+        }
+    }
+    if let Some(after) = command.get_after_long_help() {
+        let _ = writeln!(out, "\n```text\n{after}\n```");
+    }
+    for sub in subcommands() {
+        section(out, sub, &path);
+    }
+}
+
+/// Flags that clap adds to every command.
+fn is_standing(arg: &Arg) -> bool {
+    matches!(arg.get_id().as_str(), "help" | "version")
+}
+
+/// A list of arguments, one item each.
+fn options<'a>(out: &mut String, args: impl Iterator<Item = &'a Arg>) {
+    for arg in args.filter(|arg| !arg.is_hide_set()) {
+        let name = match (arg.get_short(), arg.get_long()) {
+            (Some(short), Some(long)) => format!("-{short}, --{long}"),
+            (None, Some(long)) => format!("--{long}"),
+            (Some(short), None) => format!("-{short}"),
+            (None, None) => String::new(),
+        };
+        let value = if arg.get_action().takes_values() {
+            let names = arg.get_value_names().unwrap_or_default();
+            names.iter().map(|name| format!("<{name}>")).collect::<Vec<_>>().join(" ")
+        } else {
+            String::new()
+        };
+        let help =
+            arg.get_long_help().or_else(|| arg.get_help()).map(ToString::to_string).unwrap_or_default();
+        let help = help.replace("\n\n", ". ").replace('\n', " ");
+        let _ = writeln!(out, "- `{}`: {help}", format!("{name} {value}").trim());
+        let choices: Vec<String> = arg
+            .get_possible_values()
+            .iter()
+            .filter(|value| arg.get_action().takes_values() && !value.is_hide_set())
+            .map(|value| match value.get_help() {
+                Some(help) => format!("`{}` ({help})", value.get_name()),
+                None => format!("`{}`", value.get_name()),
+            })
+            .collect();
+        if !choices.is_empty() {
+            let _ = writeln!(out, "  - one of {}", choices.join(", "));
+        }
+    }
+}
+
+fn settings(out: &mut String) {
+    out.push_str(
+        "\n## Settings\n\nA setting is taken from the flag, then from the environment variable, then from the first \
+         `perfwright.toml`\nfound from the working directory upward, then from the default. Relative paths in the file \
+         start at its folder.\nUnknown keys and unknown `PERFWRIGHT_*` variables are warned about.\n\n\
+         | Key | Variable | Flag | Default | What it does |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for setting in SETTINGS {
+        let flag = if setting.flag.is_empty() { String::new() } else { format!("`{}`", setting.flag) };
+        let _ = writeln!(
+            out,
+            "| `{}` | `{}` | {flag} | {} | {} |",
+            setting.key, setting.env, setting.default, setting.doc
+        );
+    }
+    out.push_str(
+        "\nVariables of others that are respected:\n\n| Variable | What it does here |\n| --- | --- |\n",
+    );
+    for variable in FOREIGN {
+        let _ = writeln!(out, "| `{}` | {} |", variable.name, variable.doc);
+    }
+}
+
+fn exit_codes(out: &mut String) {
+    out.push_str("\n## Exit codes\n\n| Code | Meaning |\n| ---: | --- |\n");
+    for exit in Exit::ALL {
+        let _ = writeln!(out, "| {} | {} |", exit.number(), exit.meaning());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn schemas_require_the_schema_name() {
+        for (name, text) in super::schemas() {
+            let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let required = schema["required"].as_array().unwrap();
+            assert!(required.contains(&"schema".into()), "{name}: {required:?}");
+        }
+    }
+}
