@@ -1,0 +1,85 @@
+//! Which files of a folder are traces, and of which rank.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::describe::rank_of_name;
+use crate::error::TraceError;
+
+/// Deepest folder below the given one that is looked into, and the most files looked at.
+const DEPTH: usize = 4;
+const FILES: usize = 10_000;
+/// How much of a file is looked at to tell a trace from other JSON, bytes of text.
+const HEAD: u64 = 256 << 10;
+
+/// A trace file of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    pub(crate) rank: Option<u32>,
+}
+
+/// The trace itself for a file, or the traces of a folder by rank and name; `rank` picks one rank.
+pub(crate) fn traces_in(path: &Path, rank: Option<u32>) -> Result<Vec<Found>, TraceError> {
+    let io = |source| TraceError::Io { path: path.to_owned(), source };
+    let meta = std::fs::metadata(path).map_err(io)?;
+    if !meta.is_dir() {
+        return Ok(vec![Found { path: path.to_owned(), rank: rank_of_name(path) }]);
+    }
+    let mut candidates = Vec::new();
+    collect(path, 0, &mut candidates).map_err(io)?;
+    let looked_at = candidates.len();
+    candidates.sort();
+    let mut found: Vec<Found> = candidates
+        .into_iter()
+        .filter(|p| is_trace(p))
+        .map(|path| Found { rank: rank_of_name(&path), path })
+        .collect();
+    if found.is_empty() {
+        return Err(TraceError::NoTrace { path: path.to_owned(), looked_at });
+    }
+    if let Some(rank) = rank {
+        found.retain(|f| f.rank == Some(rank));
+        if found.is_empty() {
+            return Err(TraceError::NoRank { path: path.to_owned(), rank });
+        }
+    }
+    found.sort_by(|a, b| (a.rank, &a.path).cmp(&(b.rank, &b.path)));
+    Ok(found)
+}
+
+fn collect(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let path = entry.path();
+        if kind.is_dir() && depth < DEPTH {
+            collect(&path, depth + 1, out)?;
+        } else if kind.is_file() && out.len() < FILES {
+            let name = entry.file_name().to_string_lossy().to_ascii_lowercase();
+            if name.ends_with(".json") || name.ends_with(".json.gz") {
+                out.push(path);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// True when the head of a file shows trace events. Configurations beside a trace do not.
+fn is_trace(path: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(path) else { return false };
+    let mut head = Vec::new();
+    if file.take(HEAD).read_to_end(&mut head).is_err() {
+        return false;
+    }
+    if head.starts_with(&[0x1f, 0x8b]) {
+        let mut text = Vec::new();
+        // The head of a stream ends early by design; what came out before that is what counts.
+        let _ = MultiGzDecoder::new(head.as_slice()).take(HEAD).read_to_end(&mut text);
+        head = text;
+    }
+    let has = |word: &[u8]| memchr::memmem::find(&head, word).is_some();
+    has(b"\"traceEvents\"") || has(b"\"ph\"")
+}
