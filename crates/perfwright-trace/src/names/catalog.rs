@@ -8,6 +8,7 @@ use super::builtin;
 use super::category::{By, Category, Classified, Tag};
 use super::cond::Cond;
 use super::error::CatalogError;
+use super::index::{Compiled, Phrases, Probe};
 use super::rule::{File, OpRule, Rule, TagRule};
 use super::symbol::Symbol;
 
@@ -17,6 +18,7 @@ const MAX_TEXT: usize = 4 << 20;
 /// A rule ready for matching: its answer is built once and shared.
 struct Entry {
     rule: Rule,
+    when: Vec<Compiled>,
     answer: Classified,
     refine: Vec<Category>,
 }
@@ -35,7 +37,15 @@ pub struct Catalog {
     entries: Vec<Entry>,
     ops: Vec<OpEntry>,
     exact_ops: HashMap<String, usize>,
-    tags: Vec<(TagRule, Vec<Category>, Vec<Tag>)>,
+    tags: Vec<TagEntry>,
+    phrases: Phrases,
+}
+
+struct TagEntry {
+    rule: TagRule,
+    when: Vec<Compiled>,
+    categories: Vec<Category>,
+    adds: Vec<Tag>,
 }
 
 impl Catalog {
@@ -74,7 +84,8 @@ impl Catalog {
     fn build(mut rules: Vec<Rule>, ops: Vec<OpRule>, tags: Vec<TagRule>) -> Self {
         keep_first(&mut rules, |r| &r.id);
         rules.sort_by_key(|r| std::cmp::Reverse(r.priority));
-        let entries = rules.into_iter().map(Entry::new).collect();
+        let mut phrases = Phrases::default();
+        let entries = rules.into_iter().map(|r| Entry::new(r, &mut phrases)).collect();
         let mut ops = ops;
         keep_first(&mut ops, |o| &o.id);
         let mut exact_ops = HashMap::new();
@@ -95,19 +106,21 @@ impl Catalog {
         keep_first(&mut tags, |t| &t.id);
         let tags = tags
             .into_iter()
-            .map(|t| {
-                let categories = t.category.iter().map(|c| Category::from_word(c)).collect();
-                let adds = t.adds.iter().map(|a| Tag::from(a.as_str())).collect();
-                (t, categories, adds)
+            .map(|mut rule| TagEntry {
+                when: compile(&mut rule.when, &mut phrases),
+                categories: rule.category.iter().map(|c| Category::from_word(c)).collect(),
+                adds: rule.adds.iter().map(|a| Tag::from(a.as_str())).collect(),
+                rule,
             })
             .collect();
-        Self { entries, ops, exact_ops, tags }
+        Self { entries, ops, exact_ops, tags, phrases }
     }
 
     /// Classifies a kernel by its symbol, and by the CPU operation where the symbol alone does not decide.
     #[must_use]
     pub fn classify(&self, symbol: &Symbol, cpu_op: Option<&str>) -> Classified {
-        let named = self.entries.iter().find(|e| any(&e.rule.when, symbol));
+        let probe = self.phrases.probe(symbol);
+        let named = self.entries.iter().find(|e| any(&e.when, &probe));
         let mut answer = match named {
             Some(entry) => {
                 let mut answer = entry.answer.clone();
@@ -131,15 +144,16 @@ impl Catalog {
                 answer
             }
         };
-        self.add_tags(symbol, &mut answer);
+        self.add_tags(&probe, &mut answer);
         answer
     }
 
-    fn add_tags(&self, symbol: &Symbol, answer: &mut Classified) {
+    fn add_tags(&self, probe: &Probe<'_>, answer: &mut Classified) {
         let mut extra: Vec<Tag> = Vec::new();
-        for (rule, categories, adds) in &self.tags {
-            if (categories.is_empty() || categories.contains(&answer.category)) && any(&rule.when, symbol) {
-                extra.extend(adds.iter().filter(|t| !answer.has(t)).cloned());
+        for tag in &self.tags {
+            let applies = tag.categories.is_empty() || tag.categories.contains(&answer.category);
+            if applies && any(&tag.when, probe) {
+                extra.extend(tag.adds.iter().filter(|t| !answer.has(t)).cloned());
             }
         }
         if !extra.is_empty() {
@@ -178,14 +192,21 @@ impl Catalog {
 
     /// Every tag rule as (id, tags, positive example, negative example, source).
     pub fn tag_rules(&self) -> impl Iterator<Item = (&str, &[Tag], &str, &str, &str)> {
-        self.tags.iter().map(|(t, _, adds)| {
-            (t.id.as_str(), adds.as_slice(), t.yes.as_str(), t.no.as_str(), t.source.as_str())
+        self.tags.iter().map(|t| {
+            (
+                t.rule.id.as_str(),
+                t.adds.as_slice(),
+                t.rule.yes.as_str(),
+                t.rule.no.as_str(),
+                t.rule.source.as_str(),
+            )
         })
     }
 }
 
 impl Entry {
-    fn new(rule: Rule) -> Self {
+    fn new(mut rule: Rule, phrases: &mut Phrases) -> Self {
+        let when = compile(&mut rule.when, phrases);
         let answer = Classified {
             category: Category::from_word(&rule.category),
             rule: Some(rule.id.as_str().into()),
@@ -195,12 +216,16 @@ impl Entry {
             comm: rule.comm,
         };
         let refine = rule.refine.iter().map(|c| Category::from_word(c)).collect();
-        Self { rule, answer, refine }
+        Self { rule, when, answer, refine }
     }
 }
 
-fn any(when: &[Cond], symbol: &Symbol) -> bool {
-    when.iter().any(|c| c.matches(symbol))
+fn any(when: &[Compiled], probe: &Probe<'_>) -> bool {
+    when.iter().any(|c| c.matches(probe))
+}
+
+fn compile(when: &mut Vec<Cond>, phrases: &mut Phrases) -> Vec<Compiled> {
+    std::mem::take(when).into_iter().map(|c| phrases.compile(c)).collect()
 }
 
 fn keep_first<T>(items: &mut Vec<T>, id: impl Fn(&T) -> &str) {

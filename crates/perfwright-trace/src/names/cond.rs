@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::index::too_long;
 use super::symbol::Symbol;
 
 /// A condition: every field that is given must hold. All fields look at the base symbol or at the
@@ -41,6 +42,14 @@ impl Cond {
     /// Whether `symbol` satisfies the condition.
     #[must_use]
     pub fn matches(&self, symbol: &Symbol) -> bool {
+        self.matches_shape(symbol)
+            && self.words.iter().all(|w| w.split('|').any(|p| symbol.words.has(p)))
+            && self.functor.iter().all(|w| w.split('|').any(|p| symbol.functor_words.has(p)))
+            && !self.not.iter().any(|p| symbol.words.has(p))
+    }
+
+    /// The part of the condition that is not about words.
+    pub(super) fn matches_shape(&self, symbol: &Symbol) -> bool {
         let function = symbol.function();
         let any =
             |list: &[String], test: &dyn Fn(&str) -> bool| list.is_empty() || list.iter().any(|v| test(v));
@@ -52,9 +61,6 @@ impl Cond {
             && any(&self.wrapper, &|v| {
                 symbol.wrapper.as_deref().is_some_and(|w| w.rsplit("::").next() == Some(v))
             })
-            && self.words.iter().all(|w| w.split('|').any(|p| symbol.words.has(p)))
-            && self.functor.iter().all(|w| w.split('|').any(|p| symbol.functor_words.has(p)))
-            && !self.not.iter().any(|p| symbol.words.has(p))
             && self.args.iter().all(|a| argument_is(symbol, a))
     }
 
@@ -70,6 +76,9 @@ impl Cond {
             .flat_map(|w| w.split('|'))
             .chain(self.not.iter().map(String::as_str));
         for phrase in phrases {
+            if too_long(phrase) {
+                return Some(format!("word {phrase:?} is too long"));
+            }
             if phrase.is_empty() || !phrase.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
                 return Some(format!("word {phrase:?} must be lower-case letters and digits"));
             }

@@ -15,6 +15,7 @@ mod cpp;
 mod demangle;
 mod display;
 mod error;
+mod index;
 mod rule;
 mod symbol;
 mod words;

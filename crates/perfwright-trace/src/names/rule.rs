@@ -28,8 +28,8 @@ pub struct Rule {
     /// Higher is asked first; equal priorities keep file order.
     #[serde(default)]
     pub priority: i32,
-    /// Alternatives; one must hold.
-    pub when: Vec<Cond>,
+    /// Alternatives; one must hold. Moved into the compiled form when the catalogue is built.
+    pub(super) when: Vec<Cond>,
     /// Categories that the launching CPU operation may turn this one into, where the name alone is ambiguous.
     #[serde(default)]
     pub refine: Vec<String>,

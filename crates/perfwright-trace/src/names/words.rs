@@ -52,6 +52,23 @@ impl Words {
                 .any(|(at, _)| self.bounds[at] && self.bounds[at + phrase.len()])
     }
 
+    /// Calls `visit` with every run of up to `most` words that is at most `longest` bytes.
+    pub(super) fn runs(&self, most: usize, longest: usize, mut visit: impl FnMut(&str)) {
+        for &from in &self.starts {
+            let from = usize::from(from);
+            let mut words = 0;
+            for to in from + 1..self.bounds.len().min(from + longest + 1) {
+                if self.bounds[to] {
+                    visit(&self.text[from..to]);
+                    words += 1;
+                    if words == most {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
     /// The single words, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let mut from = 0;
