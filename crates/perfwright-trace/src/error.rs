@@ -77,14 +77,6 @@ pub enum TraceError {
         /// The limit, in `what`'s unit.
         limit: u64,
     },
-    /// A capture or mapping trace that does not fit.
-    #[error("{}: {cause}", path.display())]
-    Companion {
-        /// The companion trace.
-        path: PathBuf,
-        /// Why it cannot serve.
-        cause: String,
-    },
     /// A user's catalogue folder could not be used.
     #[error("{}: {cause}", path.display())]
     Catalog {

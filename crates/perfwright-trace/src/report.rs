@@ -46,6 +46,8 @@ pub struct Stop {
     pub code: String,
     /// The reason.
     pub reason: String,
+    /// The file concerned.
+    pub file: Option<String>,
 }
 
 /// One trace file.

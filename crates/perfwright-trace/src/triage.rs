@@ -77,6 +77,7 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
     let files = traces_in(path, options.rank)?;
     let mut inputs = Vec::new();
     let mut warnings = Vec::new();
+    let mut unusable = None;
     let mut companion = |file: Option<&Path>, role: Role| -> Result<Option<Companion>, TraceError> {
         let Some(file) = file else { return Ok(None) };
         let loaded = read(file, how)?;
@@ -85,11 +86,11 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
             Role::Capture | Role::Trace => capture_companion(&loaded, catalogs),
         };
         if companion.sequences.is_empty() {
-            let cause = match role {
-                Role::Mapping => "no device work in it has a Python source, so it can name nothing",
-                Role::Capture | Role::Trace => "it records no launches of a graph capture",
+            let (code, reason) = match role {
+                Role::Mapping => ("PW0205", "no device work in it has a Python source, so it can name nothing"),
+                Role::Capture | Role::Trace => ("PW0203", "it records no launches of a graph capture"),
             };
-            return Err(TraceError::Companion { path: file.to_owned(), cause: cause.to_owned() });
+            unusable.get_or_insert(stop_at(code, reason.to_owned(), file));
         }
         note(&loaded, &mut warnings);
         inputs.push(companion_input(&loaded, role));
@@ -109,10 +110,14 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
         && sum.aligned.1 > 0
         && sum.aligned.0 == 0
     {
-        let cause = format!("none of the {} graph kernels matches a launch of this capture", sum.aligned.1);
-        return Err(TraceError::Companion { path: capture.to_owned(), cause });
+        let reason = format!("none of the {} graph kernels matches a launch of this capture", sum.aligned.1);
+        unusable.get_or_insert(stop_at("PW0204", reason, capture));
     }
-    Ok(sum.finish(warnings))
+    Ok(sum.finish(warnings, unusable))
+}
+
+fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
+    Stop { code: code.to_owned(), reason, file: Some(file.display().to_string()) }
 }
 
 fn note(loaded: &Loaded, warnings: &mut Vec<String>) {
@@ -189,7 +194,7 @@ impl Sum {
         n
     }
 
-    fn finish(mut self, mut warnings: Vec<String>) -> Triage {
+    fn finish(mut self, mut warnings: Vec<String>, unusable: Option<Stop>) -> Triage {
         let mut totals = Totals::default();
         self.inputs.iter().filter(|i| i.role == Role::Trace).for_each(|i| totals.add(&i.totals));
         let device_ns = totals.device_ns();
@@ -221,7 +226,7 @@ impl Sum {
         });
         self.budget.sort_by_key(|b| (b.class.is_none(), b.class));
         let attribution = self.attribution(device_ns);
-        let stop = stop(&self.inputs, &totals);
+        let stop = stop(&self.inputs, &totals).or(unusable);
         if stop.is_none() {
             advise(&attribution, &steps, &mut warnings);
         }
@@ -272,17 +277,16 @@ fn stop(inputs: &[Input], totals: &Totals) -> Option<Stop> {
     let traces = || inputs.iter().filter(|i| i.role == Role::Trace);
     let events: u64 = traces().map(|i| i.events).sum();
     let aside: u64 = traces().map(|i| i.set_aside.zero_duration + i.set_aside.negative_duration + i.set_aside.bad_time).sum();
-    Some(if aside > 0 {
-        Stop { code: "PW0202".to_owned(), reason: format!("none of the {aside} device events has a positive duration") }
+    let (code, reason) = if aside > 0 {
+        ("PW0202", format!("none of the {aside} device events has a positive duration"))
     } else {
-        Stop {
-            code: "PW0201".to_owned(),
-            reason: format!(
-                "none of the {events} events is GPU work (kernel, gpu_memcpy or gpu_memset): profile with the CUDA \
-                 activity, and while the model runs"
-            ),
-        }
-    })
+        let reason = format!(
+            "none of the {events} events is GPU work (kernel, gpu_memcpy or gpu_memset): profile with the CUDA \
+             activity, and while the model runs"
+        );
+        ("PW0201", reason)
+    };
+    Some(Stop { code: code.to_owned(), reason, file: traces().next().map(|i| i.path.clone()) })
 }
 
 fn advise(attribution: &AttributionSummary, steps: &HashMap<Class, i64>, warnings: &mut Vec<String>) {

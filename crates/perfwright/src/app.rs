@@ -67,6 +67,7 @@ fn run(args: &[OsString], env: Environment) -> Exit {
         context.note(1, &format!("settings file {}", file.display()));
     }
     let outcome = match cli.command {
+        Command::Trace(args) => cmd::trace::run(&args, &mut context),
         Command::Explain(args) => cmd::explain::run(&args, &mut context),
         Command::Completions(args) => cmd::completions::run(&args, &mut context),
         Command::Man(args) => cmd::man::run(&args, &mut context),

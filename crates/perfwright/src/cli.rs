@@ -25,6 +25,7 @@ use crate::settings::{ColorChoice, Format};
     max_term_width = 110,
     after_long_help = "\
 Examples:
+  perfwright trace triage decode.trace.json.gz
   perfwright explain
   perfwright explain PW0201
   perfwright completions bash > ~/.local/share/bash-completion/completions/perfwright
@@ -76,6 +77,8 @@ pub struct GlobalArgs {
 /// The nouns, and the few commands that stand alone.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Read profiler traces
+    Trace(trace::TraceArgs),
     /// Explain a diagnostic code, or list all of them
     Explain(ExplainArgs),
     /// Print a completion script for a shell

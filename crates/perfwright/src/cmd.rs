@@ -4,3 +4,4 @@ pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod man;
 pub(crate) mod markdown_help;
+pub(crate) mod trace;

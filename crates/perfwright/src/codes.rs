@@ -89,8 +89,6 @@ codes! {
     TRACE_CAPTURE_MISMATCH = Code::error("PW0204", Exit::HardStop);
     /// The mapping trace cannot name kernels.
     TRACE_MAPPING_UNUSABLE = Code::error("PW0205", Exit::HardStop);
-    /// A folder holds several ranks and none was chosen.
-    TRACE_RANKS_AMBIGUOUS = Code::error("PW0206", Exit::Usage);
     /// The cache could not be read or written and was not used.
     TRACE_CACHE_UNUSABLE = Code::warning("PW0207");
     /// The run folder is not a run of this command.

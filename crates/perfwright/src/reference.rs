@@ -31,6 +31,7 @@ pub fn schemas() -> Vec<(String, String)> {
     let texts = [
         ("perfwright.error.v1.json", schemars::schema_for!(ErrorReport)),
         ("perfwright.codes.v1.json", schemars::schema_for!(CodesReport)),
+        ("perfwright.trace-triage.v1.json", schemars::schema_for!(perfwright_trace::report::Triage)),
     ];
     texts.into_iter().map(|(name, schema)| (name.to_owned(), format!("{:#}\n", schema.as_value()))).collect()
 }
