@@ -1,7 +1,6 @@
 //! Which Python line launched each piece of device work, and how that is known.
 
 use hashbrown::HashMap;
-use serde::Serialize;
 
 use crate::align::{Call, Companion, Origin, Sequence, align};
 use crate::frames::{FrameInfo, FrameRules, frame_infos, source_text};
@@ -11,9 +10,8 @@ use crate::steps::{NO_STEP, Steps, grammar};
 use crate::store::{KERNEL, MEMCPY, NONE, Store};
 
 /// How the source of device work is known, or why it is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Method {
     /// Correlation to the launch, and the Python frame open at the launch.
     Launch,
     /// No launch record; the operator with the same External id, and the frame open in it.
@@ -37,22 +35,8 @@ pub enum Method {
 }
 
 impl Method {
-    /// Every method, those that attribute first.
-    pub const ALL: [Method; 10] = [
-        Method::Launch,
-        Method::ExternalId,
-        Method::Sequence,
-        Method::Capture,
-        Method::Mapping,
-        Method::GraphLaunch,
-        Method::CpuOp,
-        Method::BackwardMiss,
-        Method::LaunchOnly,
-        Method::Unlinked,
-    ];
-
     /// True when the method gives a Python line.
-    pub fn attributes(self) -> bool {
+    pub(crate) fn attributes(self) -> bool {
         matches!(
             self,
             Method::Launch | Method::ExternalId | Method::Sequence | Method::Capture | Method::Mapping
@@ -60,7 +44,7 @@ impl Method {
     }
 
     /// The word used in tables and JSON.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Method::Launch => "launch",
             Method::ExternalId => "external-id",
@@ -76,7 +60,7 @@ impl Method {
     }
 
     /// What the method means, in one line.
-    pub fn meaning(self) -> &'static str {
+    pub(crate) fn meaning(self) -> &'static str {
         match self {
             Method::Launch => "correlation to the launch, Python frame open at the launch",
             Method::ExternalId => "operator with the same External id, Python frame open in it",
@@ -291,7 +275,10 @@ struct Backward {
 impl Backward {
     fn new(store: &Store, host: &Host) -> Self {
         let p = &store.ops;
-        let is_backward = |i: usize| p.fwd_thread[i] > 0 && p.seq[i] != NONE;
+        let is_backward = |i: usize| {
+            p.fwd_thread[i] > 0 && p.seq[i] != NONE
+                || store.strings.bytes(p.name[i]).starts_with(b"autograd::engine::evaluate_function")
+        };
         let mut enclosing = vec![NO_ROW; p.len()];
         let mut open: Vec<(u32, i64)> = Vec::new();
         let mut any = false;
@@ -322,7 +309,7 @@ impl Backward {
         let mut queries = Vec::new();
         for (slot, &row) in rows.iter().enumerate() {
             let i = row as usize;
-            let by_sequence = by_seq.get(&p.seq[i]).map(|&f| (p.lane[f as usize], p.ts[f as usize]));
+            let by_sequence = by_seq.get(&p.seq[i]).filter(|_| p.seq[i] != NONE).map(|&f| (p.lane[f as usize], p.ts[f as usize]));
             if let Some((lane, ts)) = by_sequence.or_else(|| flows.get(p.lane[i], p.ts[i], p.ts[i] + p.dur[i])) {
                 queries.push((lane, ts, slot as u32));
             }

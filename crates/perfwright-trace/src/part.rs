@@ -144,19 +144,18 @@ impl Meanings {
 }
 
 /// A trace with its steps and host side, before attribution.
-pub(crate) struct Prepared<'a> {
-    pub(crate) loaded: &'a Loaded,
+pub(crate) struct Prepared {
     pub(crate) meanings: Meanings,
     pub(crate) host: Host,
     pub(crate) steps: Steps,
 }
 
-pub(crate) fn prepare<'a>(loaded: &'a Loaded, catalogs: &Catalogs) -> Prepared<'a> {
+pub(crate) fn prepare(loaded: &Loaded, catalogs: &Catalogs) -> Prepared {
     let store = &loaded.store;
     let meanings = Meanings::new(store, catalogs);
     let host = Host::new(store, &catalogs.frames);
     let steps = find(store, &host.launch_of, &meanings.hints, &catalogs.steps);
-    Prepared { loaded, meanings, host, steps }
+    Prepared { meanings, host, steps }
 }
 
 /// The captured graphs of a capture trace.
@@ -179,7 +178,7 @@ pub(crate) fn analyse(
     companions: (Option<&Companion>, Option<&Companion>),
     labels: &mut Labels,
 ) -> Part {
-    let Prepared { mut meanings, host, steps, .. } = prepare(loaded, catalogs);
+    let Prepared { mut meanings, host, steps } = prepare(loaded, catalogs);
     let store = &loaded.store;
     let attribution = attribute(store, &host, &steps, companions.0, companions.1);
     meanings.refine(store, &attribution, catalogs);

@@ -27,6 +27,7 @@ macro_rules! columns {
             pub(crate) fn push(&mut self, row: $row) { $(self.$field.push(row.$field);)+ }
             pub(crate) fn append(&mut self, other: &mut Self) { $(self.$field.append(&mut other.$field);)+ }
             /// Reorders the rows: row `i` becomes what row `order[i]` was.
+            #[allow(dead_code, reason = "not every table is ever out of order")]
             pub(crate) fn permute(&mut self, order: &[u32]) {
                 $(self.$field = order.iter().map(|&i| self.$field[i as usize]).collect();)+
             }

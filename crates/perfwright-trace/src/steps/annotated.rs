@@ -62,8 +62,25 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
         step.end = step.end.max(end);
         of_device[d] = id;
     }
+    let mut ranges: HashMap<u32, (i64, i64)> = HashMap::new();
     for (&(pass, pid), &id) in &step_of {
-        if let Some((start, end)) = spans.remove(&(Some(pass), pid, None)) {
+        if let Some(span) = spans.remove(&(Some(pass), pid, None)) {
+            ranges.insert(id, span);
+        }
+    }
+    // A range that misses work of its pass marks something else: training traces hold such for a few kernels only.
+    let mut covered = vec![(0i64, 0i64); steps.len()];
+    for (d, &id) in of_device.iter().enumerate() {
+        if let Some(&(start, end)) = ranges.get(&id) {
+            let (ts, dur) = (store.devices.ts[d], store.devices.dur[d]);
+            let (all, inside) = &mut covered[id as usize];
+            *all += dur;
+            *inside += if ts >= start && ts < end { dur } else { 0 };
+        }
+    }
+    for (id, (start, end)) in ranges {
+        let (all, inside) = covered[id as usize];
+        if inside * 10 >= all * 9 {
             let step = &mut steps[id as usize];
             (step.start, step.end, step.by) = (start, end, Source::DeviceAnnotation);
         }
