@@ -1,5 +1,7 @@
 //! Fusion rows of the real traces beside the checkout. Ignored where the folder is absent.
 
+#![allow(clippy::print_stdout, reason = "figures for the report, shown with --nocapture")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;

@@ -1,5 +1,7 @@
 //! What adjacency means, what is never evidence, and what the search costs.
 
+#![allow(clippy::print_stdout, reason = "figures for the report, shown with --nocapture")]
+
 use std::time::{Duration, Instant};
 
 use perfwright_trace::fusion::{

@@ -8,9 +8,9 @@ use super::catalog::FusionCatalog;
 use super::pattern::{Element, Pattern};
 use super::row::{FusionContext, FusionRow, KernelInfo, LaunchView, State};
 
-/// Longest gap before a removable kernel that is credited to it (ns): beyond this the device waited
-/// for the host or another stream, which no fusion removes.
-const MAX_GAP_NS: i64 = 20_000;
+/// Longest gap before a removable kernel that is credited to it (ns), about one launch: beyond this the
+/// device waited for the host or another stream.
+const MAX_GAP_NS: i64 = 5_000;
 /// Evidence kernels listed in a row.
 const MAX_EVIDENCE: usize = 8;
 
@@ -40,7 +40,8 @@ impl Found {
         let ns = launch.dur_ns.max(0);
         self.launches += 1;
         self.related_ns = self.related_ns.saturating_add(ns);
-        *self.by_kernel.entry(launch.kernel).or_default() += ns;
+        let sum = self.by_kernel.entry(launch.kernel).or_default();
+        *sum = sum.saturating_add(ns);
     }
 }
 
@@ -63,6 +64,8 @@ pub fn find(
             found.add(launch);
         }
     }
+    let memset: Vec<bool> = kernels.iter().map(|k| k.symbol.base.starts_with("Memset")).collect();
+    let mut hits = Vec::new();
     let mut used = vec![false; launches.len()];
     for generic in [false, true] {
         let sequences = sequences_of(patterns, kernels, ctx, generic);
@@ -76,14 +79,18 @@ pub fn find(
                 if at < free[sequence.pattern] {
                     continue;
                 }
-                let Some(end) = match_at(sequence, launches, at) else { continue };
-                if generic && used[at..end].iter().any(|u| *u) {
+                if !match_at(sequence, launches, &memset, at, &mut hits) {
                     continue;
                 }
-                free[sequence.pattern] = end;
-                taken[at..end].fill(true);
+                if generic && hits.iter().any(|&(i, _)| used[i]) {
+                    continue;
+                }
+                free[sequence.pattern] = hits.last().map_or(at, |&(i, _)| i) + 1;
+                for &(i, _) in &hits {
+                    taken[i] = true;
+                }
                 let entry = found.entry((launches[at].class, sequence.pattern)).or_default();
-                record(entry, sequence, &launches[at..end], &active);
+                record(entry, sequence, launches, &hits, &active);
             }
         }
         for (used, taken) in used.iter_mut().zip(taken) {
@@ -157,61 +164,86 @@ fn possible(pattern: &Pattern, ctx: &FusionContext) -> bool {
         && (needs.framework.is_empty() || ctx.framework.as_ref().is_none_or(|f| needs.framework.contains(f)))
 }
 
-/// End (exclusive) of the sequence's match that begins at launch `at`.
-fn match_at(sequence: &Sequence<'_>, launches: &[LaunchView], at: usize) -> Option<usize> {
+/// Collects into `hits` the (launch, element) pairs of the match that begins at launch `at`. Memsets are
+/// no kernels and may lie between; optional elements may be absent.
+fn match_at(
+    sequence: &Sequence<'_>,
+    launches: &[LaunchView],
+    memset: &[bool],
+    at: usize,
+    hits: &mut Vec<(usize, usize)>,
+) -> bool {
+    hits.clear();
     let first = &launches[at];
     let mut layer = first.layer;
-    let mut fits = |i: usize, bits: &[bool]| {
-        let Some(next) = launches.get(i) else { return false };
-        let same_layer = match (layer, next.layer) {
-            (Some(a), Some(b)) => a == b,
-            _ => true,
-        };
-        let fits = next.stream == first.stream
-            && next.step == first.step
-            && next.class == first.class
-            && same_layer
-            && bits.get(next.kernel as usize).copied().unwrap_or(false);
-        if fits && layer.is_none() {
-            layer = next.layer;
+    let mut next = at;
+    let mut fits = |from: usize, bits: &[bool]| -> Option<usize> {
+        let mut i = from;
+        loop {
+            let launch = launches.get(i)?;
+            let same_layer = layer.is_none() || launch.layer.is_none() || layer == launch.layer;
+            let near =
+                launch.stream == first.stream && launch.step == first.step && launch.class == first.class;
+            if !near || !same_layer {
+                return None;
+            }
+            let kernel = launch.kernel as usize;
+            if bits.get(kernel).copied().unwrap_or(false) {
+                layer = layer.or(launch.layer);
+                return Some(i);
+            }
+            if i == at || !memset.get(kernel).copied().unwrap_or(false) {
+                return None;
+            }
+            i += 1;
         }
-        fits
     };
-    let mut end = at;
-    for bits in &sequence.bits {
-        if !fits(end, bits) {
-            return None;
+    for (e, (element, bits)) in sequence.elements.iter().zip(&sequence.bits).enumerate() {
+        match fits(next, bits) {
+            Some(i) => {
+                hits.push((i, e));
+                next = i + 1;
+            }
+            None if element.optional => {}
+            None => return false,
         }
-        end += 1;
-    }
-    if let (Some(last), Some(bits)) = (sequence.elements.last(), sequence.bits.last())
-        && last.repeat
-    {
-        while fits(end, bits) {
-            end += 1;
+        while element.repeat
+            && let Some(i) = fits(next, bits)
+        {
+            hits.push((i, e));
+            next = i + 1;
         }
     }
-    Some(end)
+    hits.len() > 1
 }
 
-fn record(found: &mut Found, sequence: &Sequence<'_>, launches: &[LaunchView], active: &[Vec<usize>]) {
+fn record(
+    found: &mut Found,
+    sequence: &Sequence<'_>,
+    launches: &[LaunchView],
+    hits: &[(usize, usize)],
+    active: &[Vec<usize>],
+) {
     if sequence.partial {
         found.partial_sites += 1;
     } else {
         found.sites += 1;
     }
-    let last = sequence.elements.len() - 1;
-    for (i, launch) in launches.iter().enumerate() {
+    for &(i, element) in hits {
+        let launch = &launches[i];
         // The fused kernels of this pattern are already in the sums.
         if !active.get(launch.kernel as usize).is_some_and(|a| a.contains(&sequence.pattern)) {
             found.add(launch);
         }
-        if sequence.elements[i.min(last)].removed {
+        if sequence.elements[element].removed {
             let gap = match i.checked_sub(1).and_then(|p| launches.get(p)) {
-                Some(before) => launch.start_ns.saturating_sub(before.start_ns.saturating_add(before.dur_ns)),
-                None => 0,
+                Some(before) if before.stream == launch.stream => {
+                    launch.start_ns.saturating_sub(before.start_ns.saturating_add(before.dur_ns))
+                }
+                _ => 0,
             };
-            found.saving_ns = found.saving_ns.saturating_add(launch.dur_ns.max(0) + gap.clamp(0, MAX_GAP_NS));
+            let ns = launch.dur_ns.max(0).saturating_add(gap.clamp(0, MAX_GAP_NS));
+            found.saving_ns = found.saving_ns.saturating_add(ns);
         }
     }
 }

@@ -82,6 +82,8 @@ pub struct Element {
     pub when: Vec<Cond>,
     /// The kernel would vanish in the fused form.
     pub removed: bool,
+    /// May be absent (not the first element of a sequence).
+    pub optional: bool,
     /// May occur any further number of times (last element of a sequence only).
     pub repeat: bool,
 }
@@ -123,6 +125,9 @@ impl Pattern {
         let sequences = self.missing.iter().chain(&self.partial);
         if sequences.clone().any(|s| s.len() < 2) {
             return Some("a sequence needs at least two kernels".into());
+        }
+        if sequences.clone().any(|s| s.first().is_some_and(|e| e.optional)) {
+            return Some("the first element of a sequence cannot be optional".into());
         }
         let last_only = |s: &Vec<Element>| s.iter().rev().skip(1).any(|e| e.repeat);
         if sequences.clone().any(last_only) {
