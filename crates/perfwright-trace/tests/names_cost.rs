@@ -1,5 +1,7 @@
 //! The catalogue is read at every start and every distinct name is classified once.
 
+#![allow(clippy::print_stdout, reason = "figures for the report, shown with --nocapture")]
+
 use std::time::{Duration, Instant};
 
 use perfwright_trace::names::{Catalog, Symbol};

@@ -1,6 +1,8 @@
 //! Kernel names of the real traces beside the checkout: categories against the given truth, unknown
 //! share, display names. Not part of the repository, so ignored where the folder is absent.
 
+#![allow(clippy::print_stdout, reason = "figures for the report, shown with --nocapture")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -152,20 +154,6 @@ fn unknown_names_stay_below_one_percent_of_device_time() {
         for kernel in &kernels {
             let symbol = Symbol::parse(&kernel.name);
             let by_name = catalog.classify(&symbol, None);
-            if std::env::var_os("PERFWRIGHT_DUMP").is_some() {
-                let c = catalog.classify(&symbol, kernel.op.as_deref());
-                println!(
-                    "{}\t{}\t{}\t{:?}\t{:?}\t{}\t{}\t{}",
-                    kernel.ns,
-                    c.category,
-                    c.rule.as_deref().unwrap_or("-"),
-                    c.fused,
-                    kernel.op.as_deref().unwrap_or("-"),
-                    symbol.display,
-                    symbol.base,
-                    symbol.functor.as_deref().unwrap_or("-")
-                );
-            }
             if by_name.rule.is_none() {
                 unknown += kernel.ns;
                 println!(

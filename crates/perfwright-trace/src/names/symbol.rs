@@ -7,8 +7,8 @@ use super::demangle::demangle;
 use super::display;
 use super::words::Words;
 
-/// Longest raw name that is looked at, in bytes; the rest is ignored.
-pub const MAX_NAME: usize = 64 * 1024;
+/// Longest raw name that is looked at, in bytes; the rest is ignored (real ones reach about 10 KiB).
+pub const MAX_NAME: usize = 16 * 1024;
 /// Template arguments kept of the base symbol.
 const MAX_ARGS: usize = 32;
 /// Longest text kept of one template argument, in bytes.

@@ -1,0 +1,310 @@
+//! The search: linear in launches.
+//!
+//! Every element of every pattern is asked of every distinct kernel once; launches then only read bits.
+
+use hashbrown::HashMap;
+
+use super::catalog::FusionCatalog;
+use super::pattern::{Element, Pattern};
+use super::row::{FusionContext, FusionRow, KernelInfo, LaunchView, State};
+
+/// Longest gap before a removable kernel that is credited to it (ns), about one launch: beyond this the
+/// device waited for the host or another stream.
+const MAX_GAP_NS: i64 = 5_000;
+/// Evidence kernels listed in a row.
+const MAX_EVIDENCE: usize = 8;
+
+/// One sequence of one pattern, with its elements as bit columns.
+struct Sequence<'a> {
+    pattern: usize,
+    partial: bool,
+    elements: &'a [Element],
+    /// `bits[e][kernel]`
+    bits: Vec<Vec<bool>>,
+}
+
+/// Sums for one (class, pattern).
+#[derive(Default)]
+struct Found {
+    active: u64,
+    sites: u64,
+    partial_sites: u64,
+    launches: u64,
+    related_ns: i64,
+    saving_ns: i64,
+    by_kernel: HashMap<u32, i64>,
+}
+
+impl Found {
+    fn add(&mut self, launch: &LaunchView) {
+        let ns = launch.dur_ns.max(0);
+        self.launches += 1;
+        self.related_ns = self.related_ns.saturating_add(ns);
+        let sum = self.by_kernel.entry(launch.kernel).or_default();
+        *sum = sum.saturating_add(ns);
+    }
+}
+
+/// Finds every pattern in launches sorted by (stream, start). Launches whose kernel index is out of
+/// range are passed over.
+#[must_use]
+pub fn find(
+    catalog: &FusionCatalog,
+    kernels: &[KernelInfo],
+    launches: &[LaunchView],
+    ctx: &FusionContext,
+) -> Vec<FusionRow> {
+    let patterns = &catalog.patterns;
+    let mut found: HashMap<(u8, usize), Found> = HashMap::new();
+    let active = active_of(patterns, kernels);
+    for launch in launches {
+        for &pattern in active.get(launch.kernel as usize).map_or(&[][..], Vec::as_slice) {
+            let found = found.entry((launch.class, pattern)).or_default();
+            found.active += 1;
+            found.add(launch);
+        }
+    }
+    let memset: Vec<bool> = kernels.iter().map(|k| k.symbol.base.starts_with("Memset")).collect();
+    let mut hits = Vec::new();
+    let mut used = vec![false; launches.len()];
+    for generic in [false, true] {
+        let sequences = sequences_of(patterns, kernels, ctx, generic);
+        let starts = starts_of(&sequences, kernels.len());
+        let mut taken = vec![false; launches.len()];
+        // Per pattern, the launch from which it may match again: no launch is counted twice.
+        let mut free = vec![0_usize; patterns.len()];
+        for at in 0..launches.len() {
+            for &s in starts.get(launches[at].kernel as usize).map_or(&[][..], Vec::as_slice) {
+                let sequence = &sequences[s];
+                if at < free[sequence.pattern] {
+                    continue;
+                }
+                if !match_at(sequence, launches, &memset, at, &mut hits) {
+                    continue;
+                }
+                if generic && hits.iter().any(|&(i, _)| used[i]) {
+                    continue;
+                }
+                free[sequence.pattern] = hits.last().map_or(at, |&(i, _)| i) + 1;
+                for &(i, _) in &hits {
+                    taken[i] = true;
+                }
+                let entry = found.entry((launches[at].class, sequence.pattern)).or_default();
+                record(entry, sequence, launches, &hits, &active);
+            }
+        }
+        for (used, taken) in used.iter_mut().zip(taken) {
+            *used |= taken;
+        }
+    }
+    let mut rows: Vec<FusionRow> = found
+        .into_iter()
+        .map(|((class, pattern), found)| row(class, &patterns[pattern], found, ctx))
+        .collect();
+    rows.sort_by(|a, b| (a.class, -a.related_ns, &a.pattern).cmp(&(b.class, -b.related_ns, &b.pattern)));
+    rows
+}
+
+/// For each kernel, the patterns whose fused form it is.
+fn active_of(patterns: &[Pattern], kernels: &[KernelInfo]) -> Vec<Vec<usize>> {
+    kernels
+        .iter()
+        .map(|k| {
+            let is_active = |p: &Pattern| p.active.iter().any(|e| e.matches(k));
+            patterns.iter().enumerate().filter(|(_, p)| is_active(p)).map(|(i, _)| i).collect()
+        })
+        .collect()
+}
+
+fn sequences_of<'a>(
+    patterns: &'a [Pattern],
+    kernels: &[KernelInfo],
+    ctx: &FusionContext,
+    generic: bool,
+) -> Vec<Sequence<'a>> {
+    let mut out = Vec::new();
+    for (i, pattern) in patterns.iter().enumerate() {
+        if pattern.generic != generic || !possible(pattern, ctx) {
+            continue;
+        }
+        let sequences =
+            pattern.missing.iter().map(|s| (s, false)).chain(pattern.partial.iter().map(|s| (s, true)));
+        for (elements, partial) in sequences {
+            let fused = |k: &KernelInfo| !partial && pattern.active.iter().any(|e| e.matches(k));
+            let bits: Vec<Vec<bool>> = elements
+                .iter()
+                .map(|e| kernels.iter().map(|k| e.matches(k) && !fused(k)).collect())
+                .collect();
+            out.push(Sequence { pattern: i, partial, elements, bits });
+        }
+    }
+    // Longer sequences of a pattern first: the shorter one must not cut a chain in two.
+    out.sort_by_key(|s| (s.pattern, std::cmp::Reverse(s.elements.len())));
+    out
+}
+
+/// For each kernel, the sequences that may begin with it.
+fn starts_of(sequences: &[Sequence<'_>], kernels: usize) -> Vec<Vec<usize>> {
+    let mut starts = vec![Vec::new(); kernels];
+    for (i, sequence) in sequences.iter().enumerate() {
+        for (kernel, starts) in starts.iter_mut().enumerate() {
+            if sequence.bits.first().is_some_and(|b| b[kernel]) {
+                starts.push(i);
+            }
+        }
+    }
+    starts
+}
+
+/// Whether what is known about the run allows the fused form at all.
+fn possible(pattern: &Pattern, ctx: &FusionContext) -> bool {
+    let needs = &pattern.needs;
+    ctx.tp.is_none_or(|tp| tp >= needs.min_tp)
+        && (needs.vendor.is_empty() || ctx.vendor.is_none_or(|v| needs.vendor.contains(&v)))
+        && (needs.framework.is_empty() || ctx.framework.as_ref().is_none_or(|f| needs.framework.contains(f)))
+}
+
+/// Collects into `hits` the (launch, element) pairs of the match that begins at launch `at`. Memsets are
+/// no kernels and may lie between; optional elements may be absent.
+fn match_at(
+    sequence: &Sequence<'_>,
+    launches: &[LaunchView],
+    memset: &[bool],
+    at: usize,
+    hits: &mut Vec<(usize, usize)>,
+) -> bool {
+    hits.clear();
+    let first = &launches[at];
+    let mut layer = first.layer;
+    let mut next = at;
+    let mut fits = |from: usize, bits: &[bool]| -> Option<usize> {
+        let mut i = from;
+        loop {
+            let launch = launches.get(i)?;
+            let same_layer = layer.is_none() || launch.layer.is_none() || layer == launch.layer;
+            let near =
+                launch.stream == first.stream && launch.step == first.step && launch.class == first.class;
+            if !near || !same_layer {
+                return None;
+            }
+            let kernel = launch.kernel as usize;
+            if bits.get(kernel).copied().unwrap_or(false) {
+                layer = layer.or(launch.layer);
+                return Some(i);
+            }
+            if i == at || !memset.get(kernel).copied().unwrap_or(false) {
+                return None;
+            }
+            i += 1;
+        }
+    };
+    for (e, (element, bits)) in sequence.elements.iter().zip(&sequence.bits).enumerate() {
+        match fits(next, bits) {
+            Some(i) => {
+                hits.push((i, e));
+                next = i + 1;
+            }
+            None if element.optional => {}
+            None => return false,
+        }
+        while element.repeat
+            && let Some(i) = fits(next, bits)
+        {
+            hits.push((i, e));
+            next = i + 1;
+        }
+    }
+    hits.len() > 1
+}
+
+fn record(
+    found: &mut Found,
+    sequence: &Sequence<'_>,
+    launches: &[LaunchView],
+    hits: &[(usize, usize)],
+    active: &[Vec<usize>],
+) {
+    if sequence.partial {
+        found.partial_sites += 1;
+    } else {
+        found.sites += 1;
+    }
+    for &(i, element) in hits {
+        let launch = &launches[i];
+        // The fused kernels of this pattern are already in the sums.
+        if !active.get(launch.kernel as usize).is_some_and(|a| a.contains(&sequence.pattern)) {
+            found.add(launch);
+        }
+        if sequence.elements[element].removed {
+            let gap = match i.checked_sub(1).and_then(|p| launches.get(p)) {
+                Some(before) if before.stream == launch.stream => {
+                    launch.start_ns.saturating_sub(before.start_ns.saturating_add(before.dur_ns))
+                }
+                _ => 0,
+            };
+            let ns = launch.dur_ns.max(0).saturating_add(gap.clamp(0, MAX_GAP_NS));
+            found.saving_ns = found.saving_ns.saturating_add(ns);
+        }
+    }
+}
+
+fn row(class: u8, pattern: &Pattern, found: Found, ctx: &FusionContext) -> FusionRow {
+    let unfused = found.sites + found.partial_sites;
+    let state = match (found.active > 0, found.sites > 0) {
+        (true, false) if found.partial_sites == 0 => State::Active,
+        (false, true) if found.partial_sites == 0 => State::Missing,
+        _ => State::Partial,
+    };
+    let mut evidence: Vec<(u32, i64)> = found.by_kernel.into_iter().collect();
+    evidence.sort_by_key(|&(kernel, ns)| (-ns, kernel));
+    evidence.truncate(MAX_EVIDENCE);
+    FusionRow {
+        class,
+        pattern: pattern.id.clone(),
+        title: pattern.title.clone(),
+        state,
+        related_ns: found.related_ns,
+        launches: found.launches,
+        sites: unfused,
+        share_of_class: None,
+        evidence: evidence.into_iter().map(|(kernel, _)| kernel).collect(),
+        upper_bound_saving_ns: found.saving_ns,
+        rationale: rationale(pattern, state, found.active, unfused, ctx),
+        candidate: pattern.candidate.clone(),
+        source: pattern.source.clone(),
+    }
+}
+
+fn rationale(pattern: &Pattern, state: State, active: u64, sites: u64, ctx: &FusionContext) -> String {
+    let mut text = match state {
+        State::Active => return format!("{active} launches of the fused form"),
+        State::Missing => format!("{sites} places where the unfused kernels follow directly on one stream"),
+        State::Partial if active > 0 => {
+            format!("{active} launches of the fused form, {sites} places still unfused")
+        }
+        State::Partial => format!("{sites} places where only part of the chain is fused"),
+    };
+    let mut conditions: Vec<String> = Vec::new();
+    if !pattern.condition.is_empty() {
+        conditions.push(pattern.condition.clone());
+    }
+    let needs = &pattern.needs;
+    if needs.min_tp > 1 && ctx.tp.is_none() {
+        conditions.push(format!("TP of at least {}", needs.min_tp));
+    }
+    if !needs.framework.is_empty() && ctx.framework.is_none() {
+        conditions.push(format!("framework {}", needs.framework.join(" or ")));
+    }
+    if !needs.vendor.is_empty() && ctx.vendor.is_none() {
+        conditions.push(format!("vendor {:?}", needs.vendor).to_lowercase());
+    }
+    if !conditions.is_empty() {
+        text.push_str("; needs ");
+        text.push_str(&conditions.join("; "));
+    }
+    if !pattern.saves.is_empty() {
+        text.push_str("; ");
+        text.push_str(&pattern.saves);
+    }
+    text
+}
