@@ -70,6 +70,27 @@ pub struct Kernel {
     pub decode_ns: i64,
 }
 
+impl Kernel {
+    /// The operator's name in this engine, where engines register the same kernel under different names.
+    pub fn op_on(&self, engine: Engine) -> &'static str {
+        match (engine, self.op) {
+            (Engine::Vllm, "sgl_kernel::fwd") => "_vllm_fa3_C::fwd",
+            (Engine::Vllm, "sglang::inplace_fused_experts") => "vllm::moe_forward",
+            (Engine::Vllm, "sgl_kernel::fp8_scaled_mm") => "_C::cutlass_scaled_mm",
+            (Engine::Vllm, "sglang::deep_gemm_fp8_fp8_bf16_nt") => "vllm::w8a8_deepgemm_block_scaled_mm",
+            (Engine::Vllm, "sgl_kernel::all_reduce") => "_C_custom_ar::all_reduce",
+            (Engine::Vllm, "sglang::flashinfer_allreduce_residual_rmsnorm") => {
+                "vllm::flashinfer_trtllm_fused_allreduce_norm"
+            }
+            (Engine::Torch, "sglang::inplace_fused_experts") => "aten::_grouped_mm",
+            (Engine::Torch, "sgl_kernel::fp8_scaled_mm" | "sglang::deep_gemm_fp8_fp8_bf16_nt") => {
+                "aten::_scaled_mm"
+            }
+            (_, op) => op,
+        }
+    }
+}
+
 const NV: u16 = 1;
 const AM: u16 = 1 << 1;
 const SG: u16 = 1 << 2;

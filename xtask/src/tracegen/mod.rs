@@ -7,6 +7,7 @@
 pub mod events;
 mod file;
 pub mod kernels;
+pub mod odd;
 pub mod options;
 pub mod plan;
 pub mod rng;
@@ -15,6 +16,7 @@ pub mod sim;
 pub mod sites;
 pub mod text;
 pub mod truth;
+pub mod worst;
 
 pub use file::{capture_options, create, generate, generate_file, truth_path};
 pub use options::{Annotation, Attention, Class, Comm, Engine, Extent, Fusions, Gpu, Options};

@@ -24,6 +24,8 @@ pub const PATTERNS: [&str; 6] =
 pub struct Launch {
     /// The kernel.
     pub kernel: &'static Kernel,
+    /// The launching operator as the engine registers it, empty where none is recorded.
+    pub op: &'static str,
     /// The stream.
     pub lane: Lane,
     /// Frames opened for this launch alone, outermost first, with their module number.
@@ -95,6 +97,7 @@ impl Builder<'_> {
 
     fn launch(&mut self, role: Role, layer: u32, heavy: bool, marks: u8) {
         let Some(kernel) = kernel(role, self.o) else { return };
+        let op = kernel.op_on(self.o.engine);
         let source_frame = launch_frame(role, self.o);
         let mut frames = Vec::new();
         let class = module(role, self.o);
@@ -103,11 +106,11 @@ impl Builder<'_> {
             frames.push(("torch/nn/modules/module.py(1779): _call_impl".to_owned(), None));
         }
         frames.push((source_frame.clone(), None));
-        if kernel.op.is_empty() {
+        if op.is_empty() {
             frames.push(("triton/runtime/jit.py(708): run".to_owned(), None));
             frames.push(("<built-in function launch>".to_owned(), None));
         } else {
-            let name = kernel.op.rsplit("::").next().unwrap_or(kernel.op);
+            let name = op.rsplit("::").next().unwrap_or(op);
             // The address must be stable per callable, as in a real process.
             let address =
                 name.bytes().fold(0x7f_1abc_0000_u64, |a, b| (a * 31 + u64::from(b)) & 0x7fff_ffff_ffff);
@@ -121,7 +124,15 @@ impl Builder<'_> {
             Role::KNorm if self.graphed() && self.o.graph_streams == 2 => Lane::Alt,
             _ => Lane::Compute,
         };
-        self.items.push(Item::Launch(Box::new(Launch { kernel, lane, frames, source_frame, heavy, marks })));
+        self.items.push(Item::Launch(Box::new(Launch {
+            kernel,
+            op,
+            lane,
+            frames,
+            source_frame,
+            heavy,
+            marks,
+        })));
     }
 
     fn graphed(&self) -> bool {
@@ -284,7 +295,7 @@ impl Builder<'_> {
         self.launch(Role::DraftPrepare, 0, false, 0);
         let mut frames = pass_frames(Class::Draft, self.graphed(), self.o);
         if extend && self.o.engine == Engine::Sglang {
-            // Draft extend runs the draft model's prompt path, never as a graph of k steps.
+            // Draft extend runs the draft model's prompt path once, with a graph runner of its own.
             for name in &mut frames {
                 *name = match *name {
                     n if n.ends_with(": draft") => {
@@ -292,6 +303,9 @@ impl Builder<'_> {
                     }
                     n if n.ends_with(": draft_forward") => {
                         "managers/tp_worker.py(445): forward_batch_generation"
+                    }
+                    n if n.contains("eagle_draft_cuda_graph_runner") => {
+                        "speculative/eagle_draft_extend_cuda_graph_runner.py(283): replay"
                     }
                     n if n.ends_with(": forward_decode") => {
                         "model_executor/model_runner.py(3003): forward_extend"

@@ -260,7 +260,7 @@ impl<'t> Sim<'t> {
     fn kernel_row(&mut self, l: &Launch, slot: &DeviceSlot, node: Option<i64>) {
         let grid = self.durations.pick(&[66, 132, 264, 1056]);
         let mut extra = String::new();
-        if slot.ext.is_some() && self.o.tp > 1 && l.kernel.op.starts_with("c10d") {
+        if slot.ext.is_some() && self.o.tp > 1 && l.op.starts_with("c10d") {
             let n = self.shape.tokens() * 4096;
             let ranks: Vec<String> = (0..self.o.tp).map(|r| r.to_string()).collect();
             extra = format!(
@@ -323,11 +323,11 @@ impl<'t> Sim<'t> {
         for (depth, (name, module)) in l.frames.iter().enumerate() {
             self.open(name, *module, at + 200 + 400 * depth as i64);
         }
-        let named = !l.kernel.op.is_empty();
+        let named = !l.op.is_empty();
         let ext = if named { Some(self.operator(l, at + 3_200)) } else { None };
         let corr = self.next_corr();
         let call = at + 8_500;
-        let gemm = l.kernel.category.starts_with("gemm") || l.kernel.op.is_empty();
+        let gemm = l.kernel.category.starts_with("gemm") || l.op.is_empty();
         let (cuda, hip) = match (named, gemm) {
             (false, _) => ("cuLaunchKernelEx", "hipModuleLaunchKernel"),
             (true, true) => ("cudaLaunchKernelExC", "hipExtModuleLaunchKernel"),
@@ -361,9 +361,9 @@ impl<'t> Sim<'t> {
         } else {
             String::new()
         };
-        let op = HostOp { name: l.kernel.op, ts, dur: 13_500, ext };
+        let op = HostOp { name: l.op, ts, dur: 13_500, ext };
         events::cpu_op(&mut self.host, self.pid, &op, &shapes, index);
-        if l.kernel.op == "aten::mm" {
+        if l.op == "aten::mm" {
             let (inner, index) = (self.next_ext(), self.next_index());
             let op = HostOp { name: "aten::empty_strided", ts: ts + 400, dur: 1_100, ext: inner };
             events::cpu_op(&mut self.host, self.pid, &op, "", index);
@@ -589,7 +589,7 @@ impl<'t> Sim<'t> {
             .take_while(|i| !matches!(i, Item::GraphEnd));
         let nodes: Vec<GraphNode> = inside
             .filter_map(|i| if let Item::Launch(l) = i { Some(l) } else { None })
-            .map(|l| GraphNode { kernel: l.kernel.name, op: l.kernel.op, source: as_source(&l.source_frame) })
+            .map(|l| GraphNode { kernel: l.kernel.name, op: l.op, source: as_source(&l.source_frame) })
             .collect();
         let known = self.truth.graphs.get(&self.class).map_or(0, Vec::len);
         if nodes.len() > known {

@@ -152,7 +152,7 @@ fn signals(class: Class, o: &Options) -> Vec<&'static str> {
         Class::Decode => "kernels: split (decode) attention with its combine kernel and no prompt attention",
         Class::Mixed => "kernels: prompt attention and decode attention in every layer",
         Class::Verify => "kernels: tree or rejection acceptance after the logits",
-        Class::Draft => "kernels: one layer per forward, top-k after it, no copy to the host",
+        Class::Draft => "kernels: assign_draft_cache_locs or eagle_prepare_inputs first, one layer per forward, top-k after it, no copy to the host",
         Class::Capture => "runtime: stream capture begins and ends, launches without device events",
     });
     if graph {
