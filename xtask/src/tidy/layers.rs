@@ -39,6 +39,7 @@ const HOUSE: &[(&str, Place)] = &[
     ("perfwright-stats", Place::Floor(0)),
     ("perfwright-report", Place::Floor(0)),
     ("perfwright-lab", Place::Lab),
+    ("structural-scan", Place::Tool),
     ("xtask", Place::Tool),
 ];
 

@@ -163,14 +163,22 @@ pub fn hip_kernel(t: &mut Text, name: &str, slot: &DeviceSlot, grid: i64, block:
     t.int(grid).raw(", 1, 1],\n      \"block\": [").int(block).raw(", 1, 1]").raw(extra).raw(CLOSE);
 }
 
-/// A copy (`gpu_memcpy`) or fill (`gpu_memset`) row.
-pub fn transfer(t: &mut Text, cat: &str, name: &str, slot: &DeviceSlot, bytes: i64) {
+/// A copy (`gpu_memcpy`) or fill (`gpu_memset`) row; roctracer names a `kind` where CUPTI names a context.
+pub fn transfer(t: &mut Text, cat: &str, name: &str, slot: &DeviceSlot, bytes: i64, kind: Option<&str>) {
     open(t, cat, name, i64::from(slot.device), slot.stream, slot.ts, slot.dur);
     external(t, slot);
-    t.raw("\"device\": ").int(i64::from(slot.device)).raw(", \"context\": 1,\n      \"stream\": ");
-    t.int(slot.stream).raw(", \"correlation\": ").int(slot.corr).raw(",\n      \"bytes\": ").int(bytes);
-    // Bytes per ns is GB/s; three decimals as `us` prints them.
-    t.raw(", \"memory bandwidth (GB/s)\": ").us(bytes * 1000 / slot.dur.max(1)).raw(CLOSE);
+    t.raw("\"device\": ").int(i64::from(slot.device));
+    t.raw(if kind.is_none() { ", \"context\": 1,\n      \"stream\": " } else { ", \"stream\": " });
+    t.int(slot.stream).raw(", \"correlation\": ").int(slot.corr);
+    if let Some(kind) = kind {
+        t.raw(", \"kind\": \"").raw(kind).raw("\"");
+    }
+    if kind.is_none() || cat == "gpu_memcpy" {
+        // Bytes per ns is GB/s; three decimals as `us` prints them.
+        t.raw(",\n      \"bytes\": ").int(bytes).raw(", \"memory bandwidth (GB/s)\": ");
+        t.us(bytes * 1000 / slot.dur.max(1));
+    }
+    t.raw(CLOSE);
 }
 
 /// A `cuda_sync` row: it names a stream but is no device work.

@@ -71,6 +71,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Whether the name is a C++ signature; generated (Triton) kernels and assembly have bare names.
+    pub fn is_cpp(&self) -> bool {
+        self.name.contains('(')
+    }
+
     /// The operator's name in this engine, where engines register the same kernel under different names.
     pub fn op_on(&self, engine: Engine) -> &'static str {
         match (engine, self.op) {

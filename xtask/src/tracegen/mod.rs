@@ -14,6 +14,7 @@ pub mod rng;
 pub mod shape;
 pub mod sim;
 pub mod sites;
+pub mod tally;
 pub mod text;
 pub mod truth;
 pub mod worst;

@@ -2,7 +2,8 @@
 
 use super::kernels::{Kernel, Role, kernel};
 use super::options::{Class, Comm, Engine, Options};
-use super::sites::{frame, launch_frame, model_modules, module, pass_frames};
+use super::sites::{as_source, frame, launch_frame, model_modules, module, pass_frames};
+use super::truth::GraphNode;
 
 /// The stream a kernel runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +107,9 @@ impl Builder<'_> {
             frames.push(("torch/nn/modules/module.py(1779): _call_impl".to_owned(), None));
         }
         frames.push((source_frame.clone(), None));
-        if op.is_empty() {
+        if op.is_empty() && kernel.is_cpp() {
+            frames.push(("<built-in function run>".to_owned(), None));
+        } else if op.is_empty() {
             frames.push(("triton/runtime/jit.py(708): run".to_owned(), None));
             frames.push(("<built-in function launch>".to_owned(), None));
         } else {
@@ -383,6 +386,17 @@ pub fn program(kind: Kind, o: &Options) -> Vec<Item> {
         _ => builder.forward(),
     }
     builder.items
+}
+
+/// The nodes of the graph in a program, in program order; none where nothing is graphed.
+pub fn graph_nodes(items: &[Item]) -> Vec<GraphNode> {
+    items
+        .iter()
+        .skip_while(|i| !matches!(i, Item::GraphBegin))
+        .take_while(|i| !matches!(i, Item::GraphEnd))
+        .filter_map(|i| if let Item::Launch(l) = i { Some(l) } else { None })
+        .map(|l| GraphNode { kernel: l.kernel.name, op: l.op, source: as_source(&l.source_frame) })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! Runs the program of a pass: a host clock, one clock per stream, and the events they produce.
 
-use std::collections::BTreeMap;
-
 use super::events::{self, DeviceSlot, HostOp, PyFrame};
 use super::options::{Class, Gpu, Options};
-use super::plan::{Item, Kind, Lane, Launch, PATTERNS};
+use super::plan::{Item, Kind, Lane, Launch, graph_nodes};
 use super::rng::Rng;
 use super::shape::{Shape, annotations};
-use super::sites::as_source;
+use super::tally::Tally;
 use super::text::Text;
-use super::truth::{GraphNode, KernelTruth, Step, Total, Truth, outside, union};
+use super::truth::{Step, Truth, outside, union};
 
 /// First time stamp in ns: as large as on a host that has been up for weeks.
 pub const BASE_NS: i64 = 4_909_913_692_199_694;
@@ -56,7 +54,7 @@ pub struct Sim<'t> {
     frames: Vec<Rec<'t>>,
     host: Text,
     device: Text,
-    kernels: BTreeMap<(&'static str, &'t str), (Total, &'static str)>,
+    tally: Tally<'t>,
     window: (i64, i64),
     busy: Vec<(i64, i64)>,
     comm: Vec<(i64, i64)>,
@@ -66,7 +64,6 @@ pub struct Sim<'t> {
     mode: Mode,
     shape: Shape,
     class: Class,
-    in_graph: BTreeMap<&'static str, (Total, &'static str)>,
 }
 
 fn lane_index(lane: Lane) -> usize {
@@ -98,7 +95,7 @@ impl<'t> Sim<'t> {
             frames: Vec::new(),
             host: Text::default(),
             device: Text::default(),
-            kernels: BTreeMap::new(),
+            tally: Tally::default(),
             window: (i64::MAX, i64::MIN),
             busy: Vec::new(),
             comm: Vec::new(),
@@ -108,7 +105,6 @@ impl<'t> Sim<'t> {
             mode: Mode::Eager,
             shape: Shape { context: Default::default(), generation: Default::default(), draft_steps: 1 },
             class: Class::Prefill,
-            in_graph: BTreeMap::new(),
         }
     }
 
@@ -260,7 +256,7 @@ impl<'t> Sim<'t> {
     fn kernel_row(&mut self, l: &Launch, slot: &DeviceSlot, node: Option<i64>) {
         let grid = self.durations.pick(&[66, 132, 264, 1056]);
         let mut extra = String::new();
-        if slot.ext.is_some() && self.o.tp > 1 && l.op.starts_with("c10d") {
+        if slot.ext.is_some() && self.o.tp > 1 && !self.amd() && l.op.starts_with("c10d") {
             let n = self.shape.tokens() * 4096;
             let ranks: Vec<String> = (0..self.o.tp).map(|r| r.to_string()).collect();
             extra = format!(
@@ -289,22 +285,6 @@ impl<'t> Sim<'t> {
         }
     }
 
-    fn tally(&mut self, l: &'t Launch, dur: i64, in_graph: bool) {
-        let k = l.kernel;
-        if in_graph {
-            self.in_graph.entry(k.name).or_insert((Total::default(), k.category)).0.add(dur);
-        } else {
-            let entry = self
-                .kernels
-                .entry((k.name, l.source_frame.as_str()))
-                .or_insert((Total::default(), k.category));
-            entry.0.add(dur);
-        }
-        for at in (0..PATTERNS.len()).filter(|at| l.marks >> at & 1 == 1) {
-            self.truth.patterns.entry((at, self.class)).or_default().add(dur);
-        }
-    }
-
     fn launch(&mut self, l: &'t Launch) {
         if let Mode::Replay { corr, from, first, node } = self.mode {
             let (ts, dur) = self.schedule(l, from + 40_000);
@@ -315,7 +295,7 @@ impl<'t> Sim<'t> {
             }
             self.flow(false, corr, (self.device_pid(), stream), ts);
             self.kernel_row(l, &slot, Some(node));
-            self.tally(l, dur, true);
+            self.tally.add(l, dur, true);
             self.mode = Mode::Replay { corr, from, first: false, node: node + 1 };
             return;
         }
@@ -327,11 +307,11 @@ impl<'t> Sim<'t> {
         let ext = if named { Some(self.operator(l, at + 3_200)) } else { None };
         let corr = self.next_corr();
         let call = at + 8_500;
-        let gemm = l.kernel.category.starts_with("gemm") || l.op.is_empty();
-        let (cuda, hip) = match (named, gemm) {
-            (false, _) => ("cuLaunchKernelEx", "hipModuleLaunchKernel"),
-            (true, true) => ("cudaLaunchKernelExC", "hipExtModuleLaunchKernel"),
-            (true, false) => ("cudaLaunchKernel", "hipLaunchKernel"),
+        let (cuda, hip) = match (named, l.kernel.is_cpp()) {
+            (false, false) => ("cuLaunchKernelEx", "hipModuleLaunchKernel"),
+            // Library GEMMs have bare names too, but come through the runtime.
+            (true, false) => ("cudaLaunchKernelExC", "hipExtModuleLaunchKernel"),
+            (_, true) => ("cudaLaunchKernel", "hipLaunchKernel"),
         };
         self.call(cuda, hip, call, 4_500, (ext, corr), Some((l.kernel.name, 132, 256)));
         if self.mode == Mode::Eager {
@@ -341,7 +321,7 @@ impl<'t> Sim<'t> {
             self.flow(true, corr, (self.pid, self.pid), call);
             self.flow(false, corr, (self.device_pid(), stream), ts);
             self.kernel_row(l, &slot, None);
-            self.tally(l, dur, false);
+            self.tally.add(l, dur, false);
         }
         for depth in (0..l.frames.len()).rev() {
             self.close(at + 21_000 - 400 * depth as i64);
@@ -387,7 +367,14 @@ impl<'t> Sim<'t> {
         let slot = DeviceSlot { device: self.o.rank, stream, ts: ready, dur, corr, ext: Some(ext) };
         self.flow(true, corr, (self.pid, self.pid), at + 5_000);
         self.flow(false, corr, (self.device_pid(), stream), ready);
-        events::transfer(&mut self.device, cat, names.0, &slot, bytes);
+        let host_name = names.0.replace("Pinned", "Host");
+        let (name, kind) = if self.amd() {
+            let kind = if cat == "gpu_memset" { "Device" } else { &names.0[7..11] };
+            (host_name.as_str(), Some(kind))
+        } else {
+            (names.0, None)
+        };
+        events::transfer(&mut self.device, cat, name, &slot, bytes, kind);
         self.occupy(cat, ready, dur);
         self.streams[lane] = ready + dur + 700;
         self.streams[0] = self.streams[0].max(ready + dur + 700);
@@ -533,7 +520,7 @@ impl<'t> Sim<'t> {
             annotation,
         };
         self.truth.steps.push(step);
-        self.fold_kernels();
+        self.tally.fold(self.class, &mut self.truth);
         out.0.append(&mut self.host.0);
         let frames = std::mem::take(&mut self.frames);
         for f in &frames {
@@ -554,43 +541,8 @@ impl<'t> Sim<'t> {
         self.passes += 1;
     }
 
-    fn fold_kernels(&mut self) {
-        let class = self.class;
-        let truth = &mut self.truth.kernels;
-        let mut entry = |name: &'static str, category, total: Total, source: Option<&str>| {
-            let row = truth.entry(name).or_insert_with(|| KernelTruth {
-                category,
-                by_class: BTreeMap::new(),
-                sources: BTreeMap::new(),
-                in_graph: Total::default(),
-            });
-            let by_class = row.by_class.entry(class).or_default();
-            let place = match source {
-                Some(frame) => row.sources.entry(as_source(frame)).or_default(),
-                None => &mut row.in_graph,
-            };
-            for t in [by_class, place] {
-                t.count += total.count;
-                t.total_ns += total.total_ns;
-            }
-        };
-        for ((name, frame), (total, category)) in std::mem::take(&mut self.kernels) {
-            entry(name, category, total, Some(frame));
-        }
-        for (name, (total, category)) in std::mem::take(&mut self.in_graph) {
-            entry(name, category, total, None);
-        }
-    }
-
     fn note_graph(&mut self, items: &[Item]) {
-        let inside = items
-            .iter()
-            .skip_while(|i| !matches!(i, Item::GraphBegin))
-            .take_while(|i| !matches!(i, Item::GraphEnd));
-        let nodes: Vec<GraphNode> = inside
-            .filter_map(|i| if let Item::Launch(l) = i { Some(l) } else { None })
-            .map(|l| GraphNode { kernel: l.kernel.name, op: l.op, source: as_source(&l.source_frame) })
-            .collect();
+        let nodes = graph_nodes(items);
         let known = self.truth.graphs.get(&self.class).map_or(0, Vec::len);
         if nodes.len() > known {
             self.truth.graphs.insert(self.class, nodes);

@@ -48,6 +48,12 @@ impl Total {
         self.total_ns += dur;
     }
 
+    /// Adds another sum.
+    pub fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.total_ns += other.total_ns;
+    }
+
     fn json(self) -> Value {
         json!({"count": self.count, "total_ns": self.total_ns})
     }
