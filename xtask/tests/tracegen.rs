@@ -35,13 +35,37 @@ fn is_device(e: &Value) -> bool {
     matches!(cat(e), "kernel" | "gpu_memcpy" | "gpu_memset")
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum What {
+    Compute,
+    Communication,
+    Transfer,
+}
+
+/// (busy, communication, exposed communication) in ns, stretch by stretch between neighbouring starts and ends.
+fn overlap(rows: &[&(i64, i64, What)]) -> (i64, i64, i64) {
+    let mut marks: Vec<i64> = rows.iter().flat_map(|r| [r.0, r.1]).collect();
+    marks.sort_unstable();
+    marks.dedup();
+    let mut sums = (0, 0, 0);
+    for pair in marks.windows(2) {
+        let running = |what| rows.iter().any(|r| r.2 == what && r.0 <= pair[0] && pair[1] <= r.1);
+        let (communication, compute) = (running(What::Communication), running(What::Compute));
+        let length = pair[1] - pair[0];
+        sums.0 += if communication || compute || running(What::Transfer) { length } else { 0 };
+        sums.1 += if communication { length } else { 0 };
+        sums.2 += if communication && !compute { length } else { 0 };
+    }
+    sums
+}
+
 /// Everything the truth says about device work, recomputed from the rows.
 fn check(o: &Options) -> Truth {
     let (truth, events, _) = read(o);
     assert_eq!(truth.events, events.len() as u64, "{o:?}");
     let mut totals: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
     let mut names: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
-    let mut rows: Vec<(i64, i64, bool)> = Vec::new();
+    let mut rows: Vec<(i64, i64, What)> = Vec::new();
     for e in events.iter().filter(|e| is_device(e)) {
         let (ts, dur) = (ns(&e["ts"]), ns(&e["dur"]));
         assert!(dur > 0);
@@ -52,8 +76,12 @@ fn check(o: &Options) -> Truth {
             let total = names.entry(name).or_default();
             *total = (total.0 + 1, total.1 + dur);
         }
-        let communication = cat(e) == "kernel" && truth.kernels[name].category == "communication";
-        rows.push((ts, ts + dur, communication));
+        let what = match cat(e) {
+            "kernel" if truth.kernels[name].category == "communication" => What::Communication,
+            "kernel" => What::Compute,
+            _ => What::Transfer,
+        };
+        rows.push((ts, ts + dur, what));
     }
     let from_truth: BTreeMap<&str, (u64, i64)> =
         truth.device.iter().map(|(c, t)| (*c, (t.count, t.total_ns))).collect();
@@ -75,6 +103,7 @@ fn check(o: &Options) -> Truth {
         assert_eq!(inside.len() as u64, step.events, "{o:?} {step:?}");
         assert_eq!(inside.iter().map(|r| r.0).min().unwrap(), step.start_ns);
         assert_eq!(inside.iter().map(|r| r.1).max().unwrap(), end);
+        assert_eq!(overlap(&inside), (step.busy_ns, step.communication_ns, step.exposed_communication_ns));
         counted += inside.len();
     }
     assert_eq!(counted, rows.len(), "device events outside every step: {o:?}");
