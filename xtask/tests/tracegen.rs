@@ -89,8 +89,11 @@ fn check(o: &Options) -> Truth {
     for (name, total) in &names {
         let k = &truth.kernels[name];
         let by_class = k.by_class.values().fold((0, 0), |a, t| (a.0 + t.count, a.1 + t.total_ns));
-        let places =
-            k.sources.values().chain([&k.in_graph]).fold((0, 0), |a, t| (a.0 + t.count, a.1 + t.total_ns));
+        let places = k
+            .sources
+            .values()
+            .chain([&k.in_graph, &k.unlinked])
+            .fold((0, 0), |a, t| (a.0 + t.count, a.1 + t.total_ns));
         assert_eq!((*total, *total), (by_class, places), "{name}");
     }
     let mut last_end = i64::MIN;
@@ -363,6 +366,27 @@ fn a_slow_kernel_takes_its_factor_longer() {
         };
         assert!(wanted.contains(&ratio), "{name}: {ratio}");
     }
+}
+
+#[test]
+fn unlinked_kernels_have_neither_launch_nor_external_id() {
+    let o = Options { unlinked_percent: 30, ..base() };
+    let truth = check(&o);
+    let (_, events, _) = read(&o);
+    let launches: std::collections::BTreeSet<i64> = events
+        .iter()
+        .filter(|e| matches!(cat(e), "cuda_runtime" | "cuda_driver"))
+        .map(|e| e["args"]["correlation"].as_i64().unwrap())
+        .collect();
+    let alone: Vec<&Value> = events
+        .iter()
+        .filter(|e| cat(e) == "kernel" && !launches.contains(&e["args"]["correlation"].as_i64().unwrap()))
+        .collect();
+    let wanted: u64 = truth.kernels.values().map(|k| k.unlinked.count).sum();
+    assert_eq!(alone.len() as u64, wanted);
+    let all = truth.device["kernel"].count;
+    assert!((all / 5..all * 2 / 5).contains(&wanted), "{wanted} of {all}");
+    assert!(alone.iter().all(|e| e["args"].get("External id").is_none()));
 }
 
 #[test]

@@ -163,6 +163,8 @@ pub struct Options {
     pub slow_kernel: Option<(String, i64)>,
     /// The last rank reaches every collective this much later, in ns; the others wait in it.
     pub straggler_ns: i64,
+    /// This many of a hundred eager launches leave no record on the host (as in many real eager traces).
+    pub unlinked_percent: u8,
     /// Mixture-of-experts feed-forward.
     pub moe: bool,
     /// FP8 weights and activations.
@@ -199,6 +201,7 @@ impl Default for Options {
             pattern: std::iter::once(Class::Prefill).chain([Class::Decode; 7]).collect(),
             slow_kernel: None,
             straggler_ns: 0,
+            unlinked_percent: 0,
             moe: false,
             fp8: false,
             fusions: Fusions {
@@ -228,6 +231,7 @@ pub const USAGE: &str = "\
   --graph-decode --graph-streams 1|2 --graph-node-ids
   --steps CLASS[*N],...    repeated pattern, default prefill,decode*7
   --slow-kernel NAME:FACTOR --straggler-us N
+  --unlinked PERCENT       launches without a record on the host
   --moe --fp8 --batch N --draft-steps N
   --fuse LIST --unfuse LIST    of residual_norm,qk_norm_rope,act_mul,allreduce_norm,norm_quant,rope_kv_store
   --metadata-last";
@@ -319,6 +323,7 @@ impl Options {
                 "--steps" => o.pattern = parse_pattern(value()?)?,
                 "--fuse" => o.fusions.set(flag, value()?, true)?,
                 "--unfuse" => o.fusions.set(flag, value()?, false)?,
+                "--unlinked" => o.unlinked_percent = number(flag, value()?)?,
                 "--straggler-us" => o.straggler_ns = thousandths(flag, value()?)?,
                 "--slow-kernel" => {
                     let text = value()?;
@@ -389,6 +394,9 @@ impl Options {
         if self.annotation == Annotation::Old && self.engine != Engine::Vllm {
             return Err("--annotation old is vLLM's spelling".to_owned());
         }
+        if self.unlinked_percent > 100 {
+            return Err("--unlinked takes at most 100".to_owned());
+        }
         if !(1..=2).contains(&self.graph_streams) {
             return Err("--graph-streams takes 1 or 2".to_owned());
         }
@@ -434,6 +442,7 @@ mod tests {
             ("--slow-kernel fa3", "NAME:FACTOR"),
             ("--frobnicate", "unknown option"),
             ("--layers 0", "--layers"),
+            ("--unlinked 101", "--unlinked"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(word), "{line}: {error}");

@@ -5,7 +5,7 @@ use super::options::{Class, Gpu, Options};
 use super::plan::{Item, Kind, Lane, Launch, graph_nodes};
 use super::rng::Rng;
 use super::shape::{Shape, annotations};
-use super::tally::Tally;
+use super::tally::{Origin, Tally};
 use super::text::Text;
 use super::truth::{Step, Truth, outside, union};
 
@@ -295,7 +295,7 @@ impl<'t> Sim<'t> {
             }
             self.flow(false, corr, (self.device_pid(), stream), ts);
             self.kernel_row(l, &slot, Some(node));
-            self.tally.add(l, dur, true);
+            self.tally.add(l, dur, Origin::Graph);
             self.mode = Mode::Replay { corr, from, first: false, node: node + 1 };
             return;
         }
@@ -313,15 +313,23 @@ impl<'t> Sim<'t> {
             (true, false) => ("cudaLaunchKernelExC", "hipExtModuleLaunchKernel"),
             (_, true) => ("cudaLaunchKernel", "hipLaunchKernel"),
         };
-        self.call(cuda, hip, call, 4_500, (ext, corr), Some((l.kernel.name, 132, 256)));
-        if self.mode == Mode::Eager {
+        let eager = self.mode == Mode::Eager;
+        let percent = u64::from(self.o.unlinked_percent);
+        let linked = !eager || percent == 0 || self.durations.below(100) >= percent;
+        if linked {
+            self.call(cuda, hip, call, 4_500, (ext, corr), Some((l.kernel.name, 132, 256)));
+        }
+        if eager {
             let (ts, dur) = self.schedule(l, call + 4_000);
             let stream = STREAMS[lane_index(l.lane)].0;
-            let slot = DeviceSlot { device: self.o.rank, stream, ts, dur, corr, ext };
-            self.flow(true, corr, (self.pid, self.pid), call);
-            self.flow(false, corr, (self.device_pid(), stream), ts);
+            let slot = DeviceSlot { device: self.o.rank, stream, ts, dur, corr, ext: ext.filter(|_| linked) };
+            if linked {
+                self.flow(true, corr, (self.pid, self.pid), call);
+                self.flow(false, corr, (self.device_pid(), stream), ts);
+            }
             self.kernel_row(l, &slot, None);
-            self.tally.add(l, dur, false);
+            let origin = if linked { Origin::Frame(&l.source_frame) } else { Origin::Unlinked };
+            self.tally.add(l, dur, origin);
         }
         for depth in (0..l.frames.len()).rev() {
             self.close(at + 21_000 - 400 * depth as i64);

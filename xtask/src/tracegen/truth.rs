@@ -70,6 +70,8 @@ pub struct KernelTruth {
     pub sources: BTreeMap<String, Total>,
     /// Launches and time of graph kernels, whose source only the capture trace tells.
     pub in_graph: Total,
+    /// Launches and time of kernels that nothing on the host records.
+    pub unlinked: Total,
 }
 
 /// One recorded node of the device graph, in program order.
@@ -197,7 +199,8 @@ impl Truth {
                 let sources: serde_json::Map<String, Value> =
                     k.sources.iter().map(|(s, t)| (s.clone(), t.json())).collect();
                 let row = json!({"category": k.category, "launches": count, "total_ns": total,
-                    "by_class": by_class, "sources": sources, "in_graph": k.in_graph.json()});
+                    "by_class": by_class, "sources": sources, "in_graph": k.in_graph.json(),
+                    "unlinked": k.unlinked.json()});
                 ((*name).to_owned(), row)
             })
             .collect();
