@@ -31,7 +31,7 @@ const RESERVED_KINDS: &[&str] = &["open", "evidence", "resume", "close"];
 #[derive(Debug)]
 pub struct RunWriter {
     pub(super) dir: PathBuf,
-    pub(super) disk: Disk,
+    pub(crate) disk: Disk,
     pub(super) redactor: Redactor,
     pub(super) clock: Clock,
     pub(super) limits: Limits,

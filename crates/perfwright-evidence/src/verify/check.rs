@@ -11,7 +11,7 @@ use super::report::{Checked, Difference, DifferenceKind, Interrupted, Status, VE
 use super::walk::walk;
 use crate::disk::open_regular;
 use crate::json::{canonical, read};
-use crate::ledger::{NO_PREVIOUS, Scan, scan};
+use crate::ledger::{Scan, scan};
 use crate::limits::Limits;
 use crate::model::{Evidence, LEDGER_SCHEMA, Manifest};
 use crate::name::{CONTRACT, LEDGER, MANIFEST};
@@ -149,11 +149,16 @@ fn check_contract(
         }
         return;
     };
-    let opened = report.contract_sha256.as_deref().unwrap_or(NO_PREVIOUS);
-    let named = manifest.map_or(opened, |m| m.contract_sha256.as_str());
-    if (entry.sha256 != opened || entry.sha256 != named) && !planted(Fault::SkipContractHash) {
-        let detail =
-            format!("the file is {}, the run was opened with {opened} and closed with {named}", entry.sha256);
+    let opened = report.contract_sha256.as_deref();
+    let named = manifest.map(|m| m.contract_sha256.as_str());
+    let other = |hash: &&str| *hash != entry.sha256;
+    if (opened.is_some_and(|h| other(&h)) || named.is_some_and(|h| other(&h)))
+        && !planted(Fault::SkipContractHash)
+    {
+        let detail = format!(
+            "the file is {}, the run was opened with {opened:?} and closed with {named:?}",
+            entry.sha256
+        );
         differ(DifferenceKind::ContractHash, detail);
     }
     let Ok(file) = open_regular(&dir.join(CONTRACT)) else { return };

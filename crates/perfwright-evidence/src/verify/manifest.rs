@@ -90,7 +90,7 @@ pub(super) fn read_manifest(
         }
     }
     // A broken ledger is named already; comparing with it would only repeat that.
-    if ledger.differences.is_empty() && !planted(Fault::SkipManifestLedger) {
+    if ledger.differences.is_empty() && ledger.lines > 0 && !planted(Fault::SkipManifestLedger) {
         for detail in disagreements(&value, &manifest, ledger, recorded) {
             differ(DifferenceKind::ManifestLedger, detail);
         }

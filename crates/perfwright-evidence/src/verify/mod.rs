@@ -6,7 +6,7 @@ pub(crate) mod faults;
 mod files;
 mod manifest;
 mod recompute;
-pub mod report;
+pub(crate) mod report;
 pub(crate) mod walk;
 
 pub use error::VerifyError;
