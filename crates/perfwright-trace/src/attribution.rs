@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use crate::align::{Call, Companion, Origin, Sequence, align};
 use crate::frames::{FrameInfo, FrameRules, frame_infos, source_text};
 use crate::intern::{NO_STR, StrId};
-use crate::links::{Context, NO_ROW, contexts, is_graph_launch, launches_of_devices};
+use crate::links::{Context, NO_ROW, captures, contexts, is_graph_launch, launches_of_devices};
 use crate::steps::{NO_STEP, Steps, grammar};
 use crate::store::{KERNEL, MEMCPY, NONE, Store};
 
@@ -380,18 +380,7 @@ pub(crate) fn captured(store: &Store, host: &Host) -> Companion {
                 .then_some((a.lane[i], a.ts[i], a.ts[i] + a.dur[i], label.batch))
         })
         .collect();
-    let mut windows: Vec<(u32, i64, i64)> = Vec::new();
-    let mut begun: HashMap<u32, i64> = HashMap::new();
-    for i in 0..l.len() {
-        let api = store.strings.bytes(l.name[i]);
-        if memchr::memmem::find(api, b"StreamBeginCapture").is_some() {
-            begun.insert(l.lane[i], l.ts[i]);
-        } else if memchr::memmem::find(api, b"StreamEndCapture").is_some()
-            && let Some(start) = begun.remove(&l.lane[i])
-        {
-            windows.push((l.lane[i], start, l.ts[i]));
-        }
-    }
+    let mut windows = captures(store);
     if windows.is_empty() {
         windows = labels.iter().map(|&(lane, start, end, _)| (lane, start, end)).collect();
     }

@@ -53,6 +53,24 @@ pub(crate) fn is_graph_launch(name: &[u8]) -> bool {
     memchr::memmem::find(name, b"GraphLaunch").is_some()
 }
 
+/// Stream captures: (lane, begin, end) of each.
+pub(crate) fn captures(store: &Store) -> Vec<(u32, i64, i64)> {
+    let l = &store.launches;
+    let mut out = Vec::new();
+    let mut begun: Option<(u32, i64)> = None;
+    for i in 0..l.len() {
+        let api = store.strings.bytes(l.name[i]);
+        if memchr::memmem::find(api, b"StreamBeginCapture").is_some() {
+            begun = Some((l.lane[i], l.ts[i]));
+        } else if memchr::memmem::find(api, b"StreamEndCapture").is_some()
+            && let Some((lane, start)) = begun.take().filter(|b| b.0 == l.lane[i])
+        {
+            out.push((lane, start, l.ts[i]));
+        }
+    }
+    out
+}
+
 /// The context at each of `queries` = (lane, time, slot): `out[slot]`. Slots not asked for stay empty.
 pub(crate) fn contexts(store: &Store, infos: &[FrameInfo], mut queries: Vec<(u32, i64, u32)>, slots: usize) -> Vec<Context> {
     queries.sort_unstable();

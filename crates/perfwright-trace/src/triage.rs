@@ -116,6 +116,18 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
     Ok(sum.finish(warnings, unusable))
 }
 
+/// Triages a trace that is in memory already; the input's path is `<memory>`.
+pub fn triage_store(store: crate::store::Store, catalogs: &Catalogs) -> Triage {
+    let bytes = store.text_bytes;
+    let path = PathBuf::from("<memory>");
+    let loaded = Loaded { store, path, bytes, compressed: false, from_cache: false, cache_note: None };
+    let mut warnings = Vec::new();
+    note(&loaded, &mut warnings);
+    let mut sum = Sum::default();
+    sum.add(analyse(&loaded, 0, catalogs, (None, None), &mut Labels::default()));
+    sum.finish(warnings, None)
+}
+
 fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
     Stop { code: code.to_owned(), reason, file: Some(file.display().to_string()) }
 }

@@ -98,10 +98,11 @@ fn execute(rest: &str) -> Option<Label> {
     let (n, context_sums) = counted(context)?;
     let (m, generation_sums) = counted(generation)?;
     let queries = sum_of(generation_sums, "sq");
+    // The form without a head lists `<tokens>_<..>`, or one number, for the prompts; what its numbers for the
+    // generating requests count is not documented, so only their number is used.
     let tokens = head.parse().ok().or_else(|| {
-        // The form without a head lists `<tokens>_<..>`, or one number, in the brackets.
-        let first = |s: &str| s.split('_').next().and_then(|t| t.parse::<u64>().ok());
-        Some(first(context_sums)?.saturating_add(first(generation_sums)?))
+        let prompt: u64 = context_sums.split('_').next()?.parse().ok()?;
+        Some(prompt.saturating_add(m))
     });
     let length = match (sum_of(context_sums, "sk"), sum_of(generation_sums, "sk")) {
         (None, None) => None,
