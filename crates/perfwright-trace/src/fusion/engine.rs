@@ -2,8 +2,6 @@
 //!
 //! Every element of every pattern is asked of every distinct kernel once; launches then only read bits.
 
-use hashbrown::HashMap;
-
 use super::catalog::FusionCatalog;
 use super::pattern::{Element, Pattern};
 use super::row::{FusionContext, FusionRow, KernelInfo, LaunchView, State};
@@ -24,7 +22,6 @@ struct Sequence<'a> {
 }
 
 /// Sums for one (class, pattern).
-#[derive(Default)]
 struct Found {
     active: u64,
     sites: u64,
@@ -32,16 +29,47 @@ struct Found {
     launches: u64,
     related_ns: i64,
     saving_ns: i64,
-    by_kernel: HashMap<u32, i64>,
+    /// Duration per kernel (ns), indexed by kernel.
+    by_kernel: Vec<i64>,
+}
+
+/// Sums of all (class, pattern) pairs; most stay empty.
+struct Table {
+    patterns: usize,
+    kernels: usize,
+    cells: Vec<Option<Box<Found>>>,
+}
+
+impl Table {
+    fn cell(&mut self, class: u8, pattern: usize) -> &mut Found {
+        let at = usize::from(class) * self.patterns + pattern;
+        if at >= self.cells.len() {
+            self.cells.resize_with(at + 1, || None);
+        }
+        let kernels = self.kernels;
+        self.cells[at].get_or_insert_with(|| Box::new(Found::new(kernels)))
+    }
 }
 
 impl Found {
-    fn add(&mut self, launch: &LaunchView) {
-        let ns = launch.dur_ns.max(0);
-        self.launches += 1;
+    fn new(kernels: usize) -> Self {
+        Self {
+            active: 0,
+            sites: 0,
+            partial_sites: 0,
+            launches: 0,
+            related_ns: 0,
+            saving_ns: 0,
+            by_kernel: vec![0; kernels],
+        }
+    }
+
+    fn add(&mut self, kernel: u32, launches: u64, ns: i64) {
+        self.launches += launches;
         self.related_ns = self.related_ns.saturating_add(ns);
-        let sum = self.by_kernel.entry(launch.kernel).or_default();
-        *sum = sum.saturating_add(ns);
+        if let Some(sum) = self.by_kernel.get_mut(kernel as usize) {
+            *sum = sum.saturating_add(ns);
+        }
     }
 }
 
@@ -55,15 +83,9 @@ pub fn find(
     ctx: &FusionContext,
 ) -> Vec<FusionRow> {
     let patterns = &catalog.patterns;
-    let mut found: HashMap<(u8, usize), Found> = HashMap::new();
+    let mut table = Table { patterns: patterns.len(), kernels: kernels.len(), cells: Vec::new() };
     let active = active_of(patterns, kernels);
-    for launch in launches {
-        for &pattern in active.get(launch.kernel as usize).map_or(&[][..], Vec::as_slice) {
-            let found = found.entry((launch.class, pattern)).or_default();
-            found.active += 1;
-            found.add(launch);
-        }
-    }
+    count_active(&mut table, launches, &active);
     let memset: Vec<bool> = kernels.iter().map(|k| k.symbol.base.starts_with("Memset")).collect();
     let mut hits = Vec::new();
     let mut used = vec![false; launches.len()];
@@ -89,20 +111,51 @@ pub fn find(
                 for &(i, _) in &hits {
                     taken[i] = true;
                 }
-                let entry = found.entry((launches[at].class, sequence.pattern)).or_default();
-                record(entry, sequence, launches, &hits, &active);
+                let cell = table.cell(launches[at].class, sequence.pattern);
+                record(cell, sequence, launches, &hits, &active);
             }
         }
         for (used, taken) in used.iter_mut().zip(taken) {
             *used |= taken;
         }
     }
-    let mut rows: Vec<FusionRow> = found
-        .into_iter()
-        .map(|((class, pattern), found)| row(class, &patterns[pattern], found, ctx))
-        .collect();
+    let mut rows: Vec<FusionRow> = Vec::new();
+    for (at, cell) in table.cells.into_iter().enumerate() {
+        if let Some(found) = cell {
+            let class = u8::try_from(at / patterns.len()).unwrap_or(u8::MAX);
+            rows.push(row(class, &patterns[at % patterns.len()], &found, ctx));
+        }
+    }
     rows.sort_by(|a, b| (a.class, -a.related_ns, &a.pattern).cmp(&(b.class, -b.related_ns, &b.pattern)));
     rows
+}
+
+/// Sums the fused forms: launches per (class, kernel) first, so that a launch costs two additions.
+fn count_active(table: &mut Table, launches: &[LaunchView], active: &[Vec<usize>]) {
+    let mut sums: Vec<Vec<(u64, i64)>> = Vec::new();
+    for launch in launches {
+        let class = usize::from(launch.class);
+        if class >= sums.len() {
+            sums.resize_with(class + 1, Vec::new);
+        }
+        let row = &mut sums[class];
+        if row.is_empty() {
+            row.resize(active.len(), (0, 0));
+        }
+        if let Some(sum) = row.get_mut(launch.kernel as usize) {
+            sum.0 += 1;
+            sum.1 = sum.1.saturating_add(launch.dur_ns.max(0));
+        }
+    }
+    for (class, row) in (0_u8..=u8::MAX).zip(&sums) {
+        for (kernel, &(launches, ns)) in (0_u32..).zip(row) {
+            for &pattern in active[kernel as usize].iter().filter(|_| launches > 0) {
+                let cell = table.cell(class, pattern);
+                cell.active += launches;
+                cell.add(kernel, launches, ns);
+            }
+        }
+    }
 }
 
 /// For each kernel, the patterns whose fused form it is.
@@ -233,7 +286,7 @@ fn record(
         let launch = &launches[i];
         // The fused kernels of this pattern are already in the sums.
         if !active.get(launch.kernel as usize).is_some_and(|a| a.contains(&sequence.pattern)) {
-            found.add(launch);
+            found.add(launch.kernel, 1, launch.dur_ns.max(0));
         }
         if sequence.elements[element].removed {
             let gap = match i.checked_sub(1).and_then(|p| launches.get(p)) {
@@ -248,14 +301,15 @@ fn record(
     }
 }
 
-fn row(class: u8, pattern: &Pattern, found: Found, ctx: &FusionContext) -> FusionRow {
+fn row(class: u8, pattern: &Pattern, found: &Found, ctx: &FusionContext) -> FusionRow {
     let unfused = found.sites + found.partial_sites;
     let state = match (found.active > 0, found.sites > 0) {
         (true, false) if found.partial_sites == 0 => State::Active,
         (false, true) if found.partial_sites == 0 => State::Missing,
         _ => State::Partial,
     };
-    let mut evidence: Vec<(u32, i64)> = found.by_kernel.into_iter().collect();
+    let mut evidence: Vec<(u32, i64)> =
+        (0_u32..).zip(found.by_kernel.iter().copied()).filter(|&(_, ns)| ns > 0).collect();
     evidence.sort_by_key(|&(kernel, ns)| (-ns, kernel));
     evidence.truncate(MAX_EVIDENCE);
     FusionRow {
