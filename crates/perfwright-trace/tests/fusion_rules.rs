@@ -144,6 +144,24 @@ fn a_dense_bf16_layer_has_no_expert_or_quantisation_rows() {
     assert!(!has(&rows, "rope-kv-write"));
 }
 
+/// The known tool counts the paged-attention kernel (23.7 %) as part of "QK RoPE + KV write".
+#[test]
+fn a_cache_write_row_holds_only_the_rope_and_the_write() {
+    let names = [
+        "void rotary_embedding_kernel<c10::BFloat16, true>(int)",
+        "void (anonymous namespace)::store_kvcache<2048l, 4, false, long>(int)",
+        "void paged_attention_ll4mi_QKV_mfma16_kernel<0, __hip_bfloat16, __hip_bfloat16, (vllm::Fp8KVCacheDataType)0>(int)",
+    ];
+    let launches: Vec<LaunchView> = [0, 1, 2].iter().zip(0..).map(|(k, i)| launch(*k, i * 2_000)).collect();
+    let rows = search(&names, &launches, &FusionContext::default());
+    let row = rows.iter().find(|r| r.pattern == "rope-kv-write").expect("row");
+    assert_eq!((row.state, row.related_ns), (State::Missing, 2_000));
+    let mut evidence = row.evidence.clone();
+    evidence.sort_unstable();
+    assert_eq!(evidence, [0, 1]);
+    insta::assert_snapshot!(row.rationale, @"1 places where the unfused kernels follow directly on one stream; the cache-write kernel goes");
+}
+
 /// An NSA pattern must not match a recommender's embedding training.
 #[test]
 fn embedding_training_has_no_attention_fusions() {

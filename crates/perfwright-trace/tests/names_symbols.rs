@@ -2,8 +2,12 @@
 
 use std::time::Instant;
 
-use perfwright_trace::names::{Symbol, normalise};
+use std::sync::LazyLock;
+
+use perfwright_trace::names::{Catalog, Symbol, normalise};
 use proptest::prelude::*;
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::builtin().expect("catalogue"));
 
 fn base(name: &str) -> String {
     Symbol::parse(name).base
@@ -151,6 +155,8 @@ proptest! {
     fn any_text_has_an_answer(text in "\\PC{0,300}") {
         let symbol = Symbol::parse(&text);
         prop_assert!(symbol.display.len() <= 90);
+        let class = CATALOG.classify(&symbol, Some(&text));
+        prop_assert_eq!(class.rule.is_none(), class.category.as_str() == "unknown");
     }
 
     #[test]
