@@ -71,6 +71,7 @@ fn wrappers_give_way_to_what_they_wrap() {
         ),
         ("nvjet_tst_256x128_64x4_2x1_v_bz_coopB_TNT", "nvjet_tst_256x128_64x4_2x1_v_bz_coopB_TNT", None),
         ("attn_fwd.kd", "attn_fwd", None),
+        ("void mine::apply<mine::Functor, 4>(int)", "mine::apply", None),
         ("Memcpy DtoD (Device -> Device)", "Memcpy DtoD (Device -> Device)", None),
     ] {
         let symbol = Symbol::parse(name);
