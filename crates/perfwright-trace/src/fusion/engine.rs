@@ -9,6 +9,8 @@ use super::row::{FusionContext, FusionRow, KernelInfo, LaunchView, State};
 /// Longest gap before a removable kernel that is credited to it (ns), about one launch: beyond this the
 /// device waited for the host or another stream.
 const MAX_GAP_NS: i64 = 5_000;
+/// Memsets passed over between two neighbours. Bounded so that runs of memsets cost linear time.
+const MAX_MEMSETS: usize = 4;
 /// Evidence kernels listed in a row.
 const MAX_EVIDENCE: usize = 8;
 
@@ -92,31 +94,26 @@ pub fn find(
     for generic in [false, true] {
         let sequences = sequences_of(patterns, kernels, ctx, generic);
         let starts = starts_of(&sequences, kernels.len());
-        let mut taken = vec![false; launches.len()];
         // Per pattern, the launch from which it may match again: no launch is counted twice.
         let mut free = vec![0_usize; patterns.len()];
-        for at in 0..launches.len() {
-            for &s in starts.get(launches[at].kernel as usize).map_or(&[][..], Vec::as_slice) {
+        for (at, launch) in launches.iter().enumerate() {
+            for &s in starts.get(launch.kernel as usize).map_or(&[][..], Vec::as_slice) {
                 let sequence = &sequences[s];
-                if at < free[sequence.pattern] {
-                    continue;
-                }
-                if !match_at(sequence, launches, &memset, at, &mut hits) {
-                    continue;
-                }
-                if generic && hits.iter().any(|&(i, _)| used[i]) {
+                let blocked: &[bool] = if generic { &used } else { &[] };
+                if at < free[sequence.pattern]
+                    || !match_at(sequence, launches, &memset, blocked, at, &mut hits)
+                {
                     continue;
                 }
                 free[sequence.pattern] = hits.last().map_or(at, |&(i, _)| i) + 1;
-                for &(i, _) in &hits {
-                    taken[i] = true;
+                if !generic {
+                    for &(i, _) in &hits {
+                        used[i] = true;
+                    }
                 }
-                let cell = table.cell(launches[at].class, sequence.pattern);
+                let cell = table.cell(launch.class, sequence.pattern);
                 record(cell, sequence, launches, &hits, &active);
             }
-        }
-        for (used, taken) in used.iter_mut().zip(taken) {
-            *used |= taken;
         }
     }
     let mut rows: Vec<FusionRow> = Vec::new();
@@ -218,11 +215,12 @@ fn possible(pattern: &Pattern, ctx: &FusionContext) -> bool {
 }
 
 /// Collects into `hits` the (launch, element) pairs of the match that begins at launch `at`. Memsets are
-/// no kernels and may lie between; optional elements may be absent.
+/// no kernels and a few may lie between; optional elements may be absent; `blocked` launches end it.
 fn match_at(
     sequence: &Sequence<'_>,
     launches: &[LaunchView],
     memset: &[bool],
+    blocked: &[bool],
     at: usize,
     hits: &mut Vec<(usize, usize)>,
 ) -> bool {
@@ -231,13 +229,12 @@ fn match_at(
     let mut layer = first.layer;
     let mut next = at;
     let mut fits = |from: usize, bits: &[bool]| -> Option<usize> {
-        let mut i = from;
-        loop {
+        for i in from..=from + MAX_MEMSETS {
             let launch = launches.get(i)?;
             let same_layer = layer.is_none() || launch.layer.is_none() || layer == launch.layer;
             let near =
                 launch.stream == first.stream && launch.step == first.step && launch.class == first.class;
-            if !near || !same_layer {
+            if !near || !same_layer || blocked.get(i).copied().unwrap_or(false) {
                 return None;
             }
             let kernel = launch.kernel as usize;
@@ -248,8 +245,8 @@ fn match_at(
             if i == at || !memset.get(kernel).copied().unwrap_or(false) {
                 return None;
             }
-            i += 1;
         }
+        None
     };
     for (e, (element, bits)) in sequence.elements.iter().zip(&sequence.bits).enumerate() {
         match fits(next, bits) {
