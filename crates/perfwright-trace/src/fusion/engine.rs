@@ -21,6 +21,8 @@ struct Sequence<'a> {
     elements: &'a [Element],
     /// `bits[e][kernel]`
     bits: Vec<Vec<bool>>,
+    /// Kernels that may directly follow the first element: most candidates end here.
+    second: Vec<bool>,
 }
 
 /// Sums for one (class, pattern).
@@ -92,13 +94,18 @@ pub fn find(
     let mut hits = Vec::new();
     let mut used = vec![false; launches.len()];
     for generic in [false, true] {
-        let sequences = sequences_of(patterns, kernels, ctx, generic);
+        let sequences = sequences_of(patterns, kernels, ctx, &memset, generic);
         let starts = starts_of(&sequences, kernels.len());
         // Per pattern, the launch from which it may match again: no launch is counted twice.
         let mut free = vec![0_usize; patterns.len()];
         for (at, launch) in launches.iter().enumerate() {
-            for &s in starts.get(launch.kernel as usize).map_or(&[][..], Vec::as_slice) {
+            let starts = starts.get(launch.kernel as usize).map_or(&[][..], Vec::as_slice);
+            let Some(next) = launches.get(at + 1).filter(|_| !starts.is_empty()) else { continue };
+            for &s in starts {
                 let sequence = &sequences[s];
+                if !sequence.second.get(next.kernel as usize).copied().unwrap_or(false) {
+                    continue;
+                }
                 let blocked: &[bool] = if generic { &used } else { &[] };
                 if at < free[sequence.pattern]
                     || !match_at(sequence, launches, &memset, blocked, at, &mut hits)
@@ -170,6 +177,7 @@ fn sequences_of<'a>(
     patterns: &'a [Pattern],
     kernels: &[KernelInfo],
     ctx: &FusionContext,
+    memset: &[bool],
     generic: bool,
 ) -> Vec<Sequence<'a>> {
     let mut out = Vec::new();
@@ -185,7 +193,9 @@ fn sequences_of<'a>(
                 .iter()
                 .map(|e| kernels.iter().map(|k| e.matches(k) && !fused(k)).collect())
                 .collect();
-            out.push(Sequence { pattern: i, partial, elements, bits });
+            let follows = |kernel: usize| memset[kernel] || bits.iter().skip(1).any(|b| b[kernel]);
+            let second = (0..kernels.len()).map(follows).collect();
+            out.push(Sequence { pattern: i, partial, elements, bits, second });
         }
     }
     // Longer sequences of a pattern first: the shorter one must not cut a chain in two.
