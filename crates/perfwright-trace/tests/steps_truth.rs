@@ -20,7 +20,7 @@ fn options() -> Vec<Options> {
         (Engine::Vllm, Gpu::Nvidia),
         (Engine::Vllm, Gpu::Amd),
     ] {
-        let own = if engine == Engine::Sglang { Annotation::Step } else { Annotation::Old };
+        let own = if engine == Engine::Sglang { Annotation::StepOnly } else { Annotation::Old };
         for attention in [Attention::Fa3, Attention::FlashInfer] {
             for annotation in [Annotation::Engine, own, Annotation::None] {
                 for stack in [true, false] {
