@@ -69,11 +69,12 @@ impl Redactor {
         redactor
     }
 
-    /// Keeps a value and those of its parts that are long enough to be the secret itself (`Bearer X`, `a=X; b=Y`).
+    /// Keeps a value and those of its parts that are long enough to be the secret itself (`Bearer X`, `a=X; b=Y`, `user:X`).
     fn remember(&mut self, value: &str) {
+        let password = value.split_once(':').map(|(_, password)| password);
         let parts =
             value.split(|c: char| c.is_whitespace() || matches!(c, ';' | '=' | ',')).filter(|p| p.len() >= 8);
-        for text in std::iter::once(value).chain(parts) {
+        for text in std::iter::once(value).chain(password).chain(parts) {
             if text.len() < SHORTEST_REMEMBERED || names::is_empty_value(text.as_bytes()) {
                 continue;
             }

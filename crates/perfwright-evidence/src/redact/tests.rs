@@ -92,7 +92,7 @@ proptest! {
 
     #[test]
     fn arbitrary_text_never_panics(text in r#"(token|api_key|Bearer |://|@|=|:|"|'|\\|sk-|-----BEGIN |é|[a-z0-9 ]){0,30}"#) {
-        let redactor = Redactor::new(&[text.clone()], &[("API_KEY".into(), text.clone())]);
+        let redactor = Redactor::new(std::slice::from_ref(&text), &[("API_KEY".into(), text.clone())]);
         let once = redactor.text(&text);
         prop_assert_eq!(redactor.text(&once).len() <= once.len() + 200, true);
         prop_assert!(redactor.bytes(text.as_bytes()).is_ok());

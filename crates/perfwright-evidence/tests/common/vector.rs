@@ -11,12 +11,7 @@ pub const SCHEMA: &str = "perfwright.vector/v1";
 /// A folder in memory where there is one: what is tested here is order and content, not how fast a disk syncs.
 pub fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        if let Ok(dir) = tempfile::tempdir_in(memory) {
-            return dir;
-        }
-    }
-    tempfile::tempdir().expect("tempdir")
+    tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).expect("tempdir")
 }
 
 /// Where the vectors lie.
