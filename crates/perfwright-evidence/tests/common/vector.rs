@@ -99,11 +99,12 @@ pub fn load() -> Vec<Vector> {
         .filter(|path| path.extension().is_some_and(|e| e == "json"))
         .collect();
     paths.sort();
-    paths
-        .iter()
-        .map(|path| {
-            serde_json::from_slice(&fs::read(path).expect("a vector"))
-                .unwrap_or_else(|e| panic!("{path:?}: {e}"))
-        })
-        .collect()
+    let read = |path: &PathBuf| -> Vector {
+        let text = fs::read(path).expect("a vector");
+        let vector: Vector =
+            serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!(vector.schema, SCHEMA, "{}", path.display());
+        vector
+    };
+    paths.iter().map(read).collect()
 }
