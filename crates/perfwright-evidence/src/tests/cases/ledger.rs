@@ -202,6 +202,34 @@ fn forged(all: &mut Vec<Vector>) {
     reject(all, "forged-after-close", "an event after the closing one", &differences, forge.seal());
 
     let mut forge = Forge::closed();
+    forge.events[0].1.as_object_mut().expect("an object").remove("contract_sha256");
+    let differences = [("event_malformed", "ledger.jsonl:1")];
+    reject(
+        all,
+        "forged-open-without-contract",
+        "an opening that names no contract",
+        &differences,
+        forge.seal(),
+    );
+
+    let mut forge = Forge::open();
+    forge.events.push(("2026-01-02T03:04:09.000Z".into(), json!({"kind": "evidence", "evidence": null})));
+    let differences = [("event_malformed", "ledger.jsonl:6")];
+    reject(
+        all,
+        "forged-null-evidence",
+        "an unclosed run whose last event records nothing",
+        &differences,
+        forge.seal(),
+    );
+
+    let mut forge = Forge::closed();
+    forge.events[0].1["host"] = json!({"gpus": {"devices": "none"}});
+    forge.manifest()["host"] = json!({"gpus": {"devices": "none"}});
+    let differences = [("event_malformed", "ledger.jsonl:1"), ("manifest_malformed", MANIFEST)];
+    reject(all, "forged-host", "a host of another shape", &differences, forge.seal());
+
+    let mut forge = Forge::closed();
     forge.edit_record(RESULT, |entry| entry["basis"] = json!("guessed"));
     let differences =
         [("event_malformed", "ledger.jsonl:5"), ("manifest_malformed", MANIFEST), ("file_unlisted", RESULT)];
