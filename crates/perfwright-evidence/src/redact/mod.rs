@@ -20,8 +20,18 @@ use shapes::{Mode, replace_shapes};
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";
 
-/// Shorter values are not remembered: replacing them everywhere would eat ordinary text.
-const SHORTEST_REMEMBERED: usize = 6;
+/// True for a value that can be replaced wherever it turns up. `--api-key sglang` is a secret in its own place, but
+/// replacing every `sglang` in a log, or every `123456` in a table, would eat what the evidence says.
+fn is_distinctive(value: &str) -> bool {
+    let letters = value.bytes().any(|b| !b.is_ascii_digit());
+    let digits = value.bytes().any(|b| b.is_ascii_digit());
+    let least = match (letters, digits) {
+        (true, true) => 6,
+        (true, false) => 12,
+        (false, _) => 10,
+    };
+    value.len() >= least
+}
 
 /// Knows one run's secrets and replaces them.
 #[derive(Clone, Default)]
@@ -69,12 +79,13 @@ impl Redactor {
         redactor
     }
 
-    /// Keeps a value and those of its parts that are long enough to be the secret itself (`Bearer X`, `a=X; b=Y`).
+    /// Keeps a value and those of its parts that are long enough to be the secret itself (`Bearer X`, `a=X; b=Y`, `user:X`).
     fn remember(&mut self, value: &str) {
+        let password = value.split_once(':').map(|(_, password)| password);
         let parts =
             value.split(|c: char| c.is_whitespace() || matches!(c, ';' | '=' | ',')).filter(|p| p.len() >= 8);
-        for text in std::iter::once(value).chain(parts) {
-            if text.len() < SHORTEST_REMEMBERED || names::is_empty_value(text.as_bytes()) {
+        for text in std::iter::once(value).chain(password).chain(parts) {
+            if !is_distinctive(text) || names::is_empty_value(text.as_bytes()) {
                 continue;
             }
             self.known.push(text.as_bytes().to_vec());
