@@ -11,6 +11,7 @@
 //! | who launched it | `links`, `attribution`, `align` |
 //! | wall clock | `sweep`, `budget`, `overlap` |
 //! | fusions | [`fusion`], `fusion_rows` |
+//! | evidence | [`gate`] |
 //! | answer | `part` (one trace), `triage` (all of them), [`report`], [`render`] |
 
 mod align;
@@ -24,6 +25,7 @@ pub mod frames;
 pub mod fusion;
 mod fusion_rows;
 pub mod fusion_table;
+pub mod gate;
 pub mod input;
 pub mod intern;
 mod links;

@@ -79,6 +79,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Read profiler traces
     Trace(trace::TraceArgs),
+    /// Look at recorded runs and verify them
+    Run(run::RunArgs),
     /// Explain a diagnostic code, or list all of them
     Explain(ExplainArgs),
     /// Print a completion script for a shell
