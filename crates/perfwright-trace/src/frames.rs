@@ -42,9 +42,11 @@ impl FrameRules {
     }
 
     fn rank(&self, path: &str, func: &str) -> u8 {
-        let hit = self.rules.iter().rev().find(|r| {
-            path.contains(r.path.as_str()) && r.func.as_deref().is_none_or(|f| f == func)
-        });
+        let hit = self
+            .rules
+            .iter()
+            .rev()
+            .find(|r| path.contains(r.path.as_str()) && r.func.as_deref().is_none_or(|f| f == func));
         hit.map_or(2, |r| r.rank)
     }
 }
@@ -107,7 +109,7 @@ pub(crate) fn source_text(store: &Store, frame: StrId) -> String {
 
 /// The source without the installation's prefix, for narrow tables.
 pub fn short_source(source: &str) -> Cow<'_, str> {
-    for mark in ["site-packages/", "dist-packages/", "/python/", "/src/"] {
+    for mark in ["sglang/srt/", "site-packages/", "dist-packages/", "/python/", "/src/"] {
         if let Some(at) = source.find(mark) {
             return Cow::Borrowed(&source[at + mark.len()..]);
         }

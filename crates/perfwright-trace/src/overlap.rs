@@ -51,7 +51,53 @@ pub struct OverlapRow {
     /// Compute kernel most often right after it.
     pub before: Option<String>,
     /// What to make of it.
-    pub verdict: String,
+    pub action: Action,
+}
+
+/// What to make of exposed communication or copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Compute on another stream does not wait for it.
+    Overlap,
+    /// What needs its result does not show.
+    Check,
+    /// The next kernel waits for it.
+    FuseOrSplit,
+    /// The steps hold nothing to hide it behind.
+    NothingToHideBehind,
+    /// Hidden already, or too small to matter.
+    None,
+}
+
+impl Action {
+    /// Every action, the promising first.
+    pub const ALL: [Action; 5] =
+        [Action::Overlap, Action::Check, Action::FuseOrSplit, Action::NothingToHideBehind, Action::None];
+
+    /// The word in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Overlap => "overlap",
+            Action::Check => "check",
+            Action::FuseOrSplit => "fuse or split",
+            Action::NothingToHideBehind => "nothing to hide behind",
+            Action::None => "none",
+        }
+    }
+
+    /// The advice in one line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Action::Overlap => "exposed, and compute on another stream does not wait for it: overlap them",
+            Action::Check => "exposed; check what needs its result before overlapping",
+            Action::FuseOrSplit => {
+                "exposed, and the next kernel waits for it: fuse it with a neighbour or split the batch, do not just move it"
+            }
+            Action::NothingToHideBehind => "exposed, but the steps hold no other compute to hide it behind",
+            Action::None => "hidden already, or below 1 % of the class",
+        }
+    }
 }
 
 /// Shortest and longest gap (ns) that counts as "right after", and the share of the duration between them: the
@@ -125,7 +171,6 @@ pub(crate) fn overlap(
             let slot = sum.steps.entry(step).or_default();
             slot.0 += out;
             slot.1 += bound;
-            let _ = at;
         }
     }
     let mut rows: Vec<OverlapRow> = sums
@@ -162,7 +207,7 @@ pub(crate) fn overlap(
                 risk,
                 after: most(&s.after),
                 before: most(&s.before),
-                verdict: verdict(&s, bound, risk, share),
+                action: action(&s, bound, risk, share),
                 kernel,
             }
         })
@@ -174,22 +219,14 @@ pub(crate) fn overlap(
     rows
 }
 
-fn verdict(s: &Sum, bound: i64, risk: Risk, share: f64) -> String {
-    if s.exposed * 20 <= s.total {
-        return "hidden already".to_owned();
-    }
-    if share < 0.01 {
-        return "below 1 % of the class".to_owned();
-    }
-    if bound == 0 {
-        return "exposed, but the steps hold no other compute to hide it behind".to_owned();
-    }
+fn action(s: &Sum, bound: i64, risk: Risk, share: f64) -> Action {
     match risk {
-        Risk::Low => "exposed; compute on another stream does not wait for it: overlap",
-        Risk::Unclear => "exposed; check what needs its result before overlapping",
-        Risk::High => "exposed, and the next kernel waits for it: fuse it or split the batch, do not just move it",
+        _ if s.exposed * 20 <= s.total || share < 0.01 => Action::None,
+        _ if bound == 0 => Action::NothingToHideBehind,
+        Risk::Low => Action::Overlap,
+        Risk::Unclear => Action::Check,
+        Risk::High => Action::FuseOrSplit,
     }
-    .to_owned()
 }
 
 /// Compute wall time of each step.

@@ -29,7 +29,16 @@ fn options() -> Vec<Options> {
                             let pattern = pattern.to_vec();
                             let extent = Extent::Passes(pattern.len() as u64 + 2);
                             let base = Options { extent, tp: 2, layers: 5, seed: 11, ..Options::default() };
-                            all.push(Options { engine, gpu, attention, annotation, stack, graph_decode, pattern, ..base });
+                            all.push(Options {
+                                engine,
+                                gpu,
+                                attention,
+                                annotation,
+                                stack,
+                                graph_decode,
+                                pattern,
+                                ..base
+                            });
                         }
                     }
                 }

@@ -74,6 +74,7 @@ fn run(args: &[OsString], env: Environment) -> Exit {
         Command::Completions(args) => cmd::completions::run(&args, &mut context),
         Command::Man(args) => cmd::man::run(&args, &mut context),
         Command::MarkdownHelp => cmd::markdown_help::run(&mut context),
+        Command::Schemas(args) => cmd::schemas::run(&args),
     };
     outcome.unwrap_or_else(|error| context.fail(&error))
 }

@@ -90,6 +90,17 @@ pub enum Command {
     /// Print the command reference in Markdown (docs/cli.md)
     #[command(hide = true)]
     MarkdownHelp,
+    /// Write every JSON Schema into a folder (schemas/)
+    #[command(hide = true)]
+    Schemas(SchemasArgs),
+}
+
+/// Arguments of `schemas`.
+#[derive(Debug, Args)]
+pub struct SchemasArgs {
+    /// Folder for the files
+    #[arg(long, value_name = "DIR", default_value = "schemas")]
+    pub dir: PathBuf,
 }
 
 /// Arguments of `explain`.

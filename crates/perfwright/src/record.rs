@@ -115,7 +115,9 @@ pub(crate) fn diagnostic(dir: &Path, e: &RunError) -> Diagnostic {
         RunError::Lock(LockError::Io { .. }) | RunError::Poisoned => {
             (codes::OUTPUT_NOT_WRITABLE, "cannot write the run")
         }
-        RunError::ContractDiffers { .. } => (codes::RUN_CONTRACT_DIFFERS, "the run was begun under another contract"),
+        RunError::ContractDiffers { .. } => {
+            (codes::RUN_CONTRACT_DIFFERS, "the run was begun under another contract")
+        }
         RunError::Broken { .. } | RunError::Strangers(_) => {
             (codes::RUN_TAMPERED, "recorded evidence differs from what was recorded")
         }

@@ -35,8 +35,9 @@ pub fn schemas() -> Vec<(String, String)> {
     ];
     let own = texts.into_iter().map(|(name, schema)| (name.to_owned(), schema));
     // `perfwright.run-verify/v1` is kept in `perfwright.run-verify.v1.json`.
-    let evidence =
-        perfwright_evidence::schemas().into_iter().map(|(name, s)| (format!("{}.json", name.replace('/', ".")), s));
+    let evidence = perfwright_evidence::schemas()
+        .into_iter()
+        .map(|(name, s)| (format!("{}.json", name.replace('/', ".")), s));
     own.chain(evidence).map(|(name, schema)| (name, format!("{:#}\n", schema.as_value()))).collect()
 }
 

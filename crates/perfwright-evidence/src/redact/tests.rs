@@ -54,9 +54,9 @@ fn a_secret_seen_once_is_known_everywhere() {
 #[test]
 fn ordinary_words_are_secrets_only_in_their_own_place() {
     let argv = strings(&["x", "--api-key", "sglang", "--password", "123456"]);
-    let redactor = Redactor::new(&argv, &[("PWD".into(), "/work/model-7b".into())]);
+    let redactor = Redactor::new(&argv, &[("PWD".into(), "/data/model-7b".into())]);
     assert_eq!(redactor.argv(&argv), strings(&["x", "--api-key", REDACTED, "--password", REDACTED]));
-    let report = r#"{"engine":"sglang","ns":123456789,"signature":"void f<3>()","dir":"/work/model-7b"}"#;
+    let report = r#"{"engine":"sglang","ns":123456789,"signature":"void f<3>()","dir":"/data/model-7b"}"#;
     assert_eq!(redactor.bytes(report.as_bytes()).expect("text").1, 0);
 }
 

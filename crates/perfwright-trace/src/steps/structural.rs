@@ -167,7 +167,13 @@ struct Group {
 
 impl Group {
     fn new() -> Self {
-        Group { rows: Vec::new(), class: None, attention: Attention::default(), copied_out: false, by_frames: false }
+        Group {
+            rows: Vec::new(),
+            class: None,
+            attention: Attention::default(),
+            copied_out: false,
+            by_frames: false,
+        }
     }
 
     /// True when a model, or a classed part of one, ran in it.
@@ -265,7 +271,13 @@ fn windows(store: &Store, rules: &StepRules) -> Vec<Window> {
         out.push(Window { start, end, class: rule.class, mark: rule.mark, capture: false });
     }
     let class = Some(Class::Capture);
-    out.extend(captures(store).into_iter().map(|(_, start, end)| Window { start, end, class, mark: false, capture: true }));
+    out.extend(captures(store).into_iter().map(|(_, start, end)| Window {
+        start,
+        end,
+        class,
+        mark: false,
+        capture: true,
+    }));
     out.sort_by_key(|w| (w.start, std::cmp::Reverse(w.end)));
     out
 }

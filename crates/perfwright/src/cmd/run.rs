@@ -46,7 +46,10 @@ pub(crate) fn run(args: &RunArgs, context: &mut Context) -> Outcome {
                 1 => Exit::No,
                 _ => {
                     let reason = report.reason.unwrap_or_default();
-                    context.tell(&Diagnostic::new(codes::RUN_CONTRACT_DIFFERS, "the runs cannot be compared").cause(reason));
+                    context.tell(
+                        &Diagnostic::new(codes::RUN_CONTRACT_DIFFERS, "the runs cannot be compared")
+                            .cause(reason),
+                    );
                     Exit::HardStop
                 }
             })
@@ -183,7 +186,8 @@ fn show_document(report: &ShowReport) -> Document {
             ],
         );
         for g in &manifest.gates {
-            let value = |v: &Option<serde_json::Value>| v.as_ref().map_or(Cell::Empty, |v| Cell::text(v.to_string()));
+            let value =
+                |v: &Option<serde_json::Value>| v.as_ref().map_or(Cell::Empty, |v| Cell::text(v.to_string()));
             gates.push(vec![
                 Cell::text(g.label()),
                 Cell::text(word(&g.outcome)),
@@ -220,7 +224,8 @@ fn show_document(report: &ShowReport) -> Document {
 }
 
 fn verdict_fact(doc: &mut Document, label: &str, verdict: &VerdictRecord) {
-    let because = if verdict.because.is_empty() { String::new() } else { format!(" ({})", verdict.because.join(", ")) };
+    let because =
+        if verdict.because.is_empty() { String::new() } else { format!(" ({})", verdict.because.join(", ")) };
     doc.fact(label, Cell::text(format!("{} by {}{because}", word(&verdict.outcome), verdict.rule)));
 }
 
@@ -289,7 +294,9 @@ fn diff_document(report: &DiffReport) -> Document {
         }
     }
     for e in &report.evidence {
-        let hash = |e: &Option<perfwright_evidence::Evidence>| e.as_ref().map_or(Cell::Empty, |e| Cell::text(&e.sha256));
+        let hash = |e: &Option<perfwright_evidence::Evidence>| {
+            e.as_ref().map_or(Cell::Empty, |e| Cell::text(&e.sha256))
+        };
         table.push(vec![Cell::text("evidence"), Cell::text(&e.name), hash(&e.a), hash(&e.b)]);
     }
     for g in &report.gates {
