@@ -203,7 +203,8 @@ pub(crate) fn attribute(
             if context.rank < 2
                 && let Some(forward) = backward.of(op)
             {
-                let f = from_context(store, &mut texts, forward.unwrap_or(Context::EMPTY), op, Method::Sequence);
+                let f =
+                    from_context(store, &mut texts, forward.unwrap_or(Context::EMPTY), op, Method::Sequence);
                 if f.source == NO_TEXT {
                     return Found { method: Method::BackwardMiss, ..f };
                 }
@@ -309,8 +310,13 @@ impl Backward {
         let mut queries = Vec::new();
         for (slot, &row) in rows.iter().enumerate() {
             let i = row as usize;
-            let by_sequence = by_seq.get(&p.seq[i]).filter(|_| p.seq[i] != NONE).map(|&f| (p.lane[f as usize], p.ts[f as usize]));
-            if let Some((lane, ts)) = by_sequence.or_else(|| flows.get(p.lane[i], p.ts[i], p.ts[i] + p.dur[i])) {
+            let by_sequence = by_seq
+                .get(&p.seq[i])
+                .filter(|_| p.seq[i] != NONE)
+                .map(|&f| (p.lane[f as usize], p.ts[f as usize]));
+            if let Some((lane, ts)) =
+                by_sequence.or_else(|| flows.get(p.lane[i], p.ts[i], p.ts[i] + p.dur[i]))
+            {
                 queries.push((lane, ts, slot as u32));
             }
         }
@@ -320,7 +326,8 @@ impl Backward {
             asked
         };
         let found = contexts(store, &host.infos, queries, rows.len());
-        let forward = rows.iter().enumerate().map(|(slot, &r)| (r, asked[slot].then_some(found[slot]))).collect();
+        let forward =
+            rows.iter().enumerate().map(|(slot, &r)| (r, asked[slot].then_some(found[slot]))).collect();
         Backward { forward, enclosing }
     }
 
@@ -376,8 +383,12 @@ pub(crate) fn captured(store: &Store, host: &Host) -> Companion {
         .filter(|&i| a.device[i] == 0)
         .filter_map(|i| {
             let label = grammar::parse(&store.strings.text(a.name[i]))?;
-            (label.class == crate::steps::Class::Capture)
-                .then_some((a.lane[i], a.ts[i], a.ts[i] + a.dur[i], label.batch))
+            (label.class == crate::steps::Class::Capture).then_some((
+                a.lane[i],
+                a.ts[i],
+                a.ts[i] + a.dur[i],
+                label.batch,
+            ))
         })
         .collect();
     let mut windows: Vec<(u32, i64, i64)> = Vec::new();
@@ -398,8 +409,7 @@ pub(crate) fn captured(store: &Store, host: &Host) -> Companion {
     let mut c = Companion::default();
     let mut origins: HashMap<Origin, usize> = HashMap::new();
     for (lane, start, end) in windows {
-        let batch =
-            labels.iter().find(|b| b.0 == lane && b.1 <= start && end <= b.2).and_then(|b| b.3);
+        let batch = labels.iter().find(|b| b.0 == lane && b.1 <= start && end <= b.2).and_then(|b| b.3);
         let from = l.lane.partition_point(|&x| x < lane);
         let to = from + l.lane[from..].partition_point(|&x| x == lane);
         let from = from + l.ts[from..to].partition_point(|&t| t < start);
@@ -416,7 +426,10 @@ pub(crate) fn captured(store: &Store, host: &Host) -> Companion {
                 NO_STR => String::new(),
                 name => store.strings.text(name).into_owned(),
             };
-            calls.push(Call { kernel, origin: origin_of(store, host.launches[i], &mut origins, &mut c.origins) });
+            calls.push(Call {
+                kernel,
+                origin: origin_of(store, host.launches[i], &mut origins, &mut c.origins),
+            });
         }
         // CUDA names no kernel on a launch: then copies alone would be names among blanks.
         if calls.iter().any(|c| c.kernel.is_empty()) {
@@ -533,7 +546,8 @@ fn align_groups(
         let key = (batch, rows.iter().map(|&i| d.name[i]).collect::<Vec<_>>());
         let pairs = memo.entry(key).or_insert_with(|| {
             let names: Vec<_> = rows.iter().map(|&i| store.strings.text(d.name[i])).collect();
-            let names: Vec<&str> = rows.iter().zip(&names).map(|(&i, n)| meeting_name(d.kind[i], n)).collect();
+            let names: Vec<&str> =
+                rows.iter().zip(&names).map(|(&i, n)| meeting_name(d.kind[i], n)).collect();
             align(companion, &names, batch)
         });
         all += rows.len() as u64;

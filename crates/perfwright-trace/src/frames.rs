@@ -42,9 +42,11 @@ impl FrameRules {
     }
 
     fn rank(&self, path: &str, func: &str) -> u8 {
-        let hit = self.rules.iter().rev().find(|r| {
-            path.contains(r.path.as_str()) && r.func.as_deref().is_none_or(|f| f == func)
-        });
+        let hit = self
+            .rules
+            .iter()
+            .rev()
+            .find(|r| path.contains(r.path.as_str()) && r.func.as_deref().is_none_or(|f| f == func));
         hit.map_or(2, |r| r.rank)
     }
 }

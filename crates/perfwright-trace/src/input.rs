@@ -67,7 +67,8 @@ pub fn read(path: &Path, options: ReadOptions<'_>) -> Result<Loaded, TraceError>
         cache_note: None,
     };
     let entry = options.cache_dir.filter(|_| loaded.bytes >= CACHE_FROM).map(|dir| dir.join(key(raw)));
-    if let Some(store) = entry.as_deref().and_then(|e| std::fs::read(e).ok()).and_then(|b| cache::decode(&b)) {
+    if let Some(store) = entry.as_deref().and_then(|e| std::fs::read(e).ok()).and_then(|b| cache::decode(&b))
+    {
         loaded.store = store;
         loaded.from_cache = true;
         return Ok(loaded);
@@ -136,12 +137,16 @@ impl Stopped {
             Stopped::Refused(Refused::NotJson(offset, cause)) => {
                 TraceError::NotJson { path, offset, cause: cause.to_owned() }
             }
-            Stopped::Refused(Refused::NotTrace(cause)) => TraceError::NotTrace { path, cause: cause.to_owned() },
+            Stopped::Refused(Refused::NotTrace(cause)) => {
+                TraceError::NotTrace { path, cause: cause.to_owned() }
+            }
             Stopped::Refused(Refused::Deep(offset)) => TraceError::TooDeep { path, offset, limit: MAX_DEPTH },
             Stopped::Gzip(cause) => TraceError::Gzip { path, cause },
-            Stopped::Carry => {
-                TraceError::TooLarge { path, what: "one event or metadata value (bytes)", limit: CARRY_LIMIT as u64 }
-            }
+            Stopped::Carry => TraceError::TooLarge {
+                path,
+                what: "one event or metadata value (bytes)",
+                limit: CARRY_LIMIT as u64,
+            },
         }
     }
 }
@@ -186,7 +191,8 @@ fn inflate(raw: &[u8]) -> Result<Store, Stopped> {
         let last = ended || failed.is_some();
         let used = doc.feed(&buf[..filled], last).map_err(Stopped::Refused)?;
         if last {
-            let cut = failed.map(|e| format!("the gzip data is damaged or cut off after byte {total} of text ({e})"));
+            let cut = failed
+                .map(|e| format!("the gzip data is damaged or cut off after byte {total} of text ({e})"));
             return doc.finish(total, cut).map_err(Stopped::Refused);
         }
         buf.copy_within(used..filled, 0);

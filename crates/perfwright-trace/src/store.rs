@@ -267,10 +267,25 @@ impl Store {
     /// start, outer before inner.
     pub(crate) fn order(&mut self) {
         sort_by(&mut self.devices, |d, i| (d.ts[i], 0, 0), Devices::permute, Devices::len);
-        sort_by(&mut self.frames, |f, i| (i64::from(f.lane[i]), f.ts[i], -f.dur[i]), Frames::permute, Frames::len);
+        sort_by(
+            &mut self.frames,
+            |f, i| (i64::from(f.lane[i]), f.ts[i], -f.dur[i]),
+            Frames::permute,
+            Frames::len,
+        );
         sort_by(&mut self.ops, |o, i| (i64::from(o.lane[i]), o.ts[i], -o.dur[i]), Ops::permute, Ops::len);
-        sort_by(&mut self.launches, |l, i| (i64::from(l.lane[i]), l.ts[i], 0), Launches::permute, Launches::len);
-        sort_by(&mut self.annotations, |a, i| (a.ts[i], -a.dur[i], 0), Annotations::permute, Annotations::len);
+        sort_by(
+            &mut self.launches,
+            |l, i| (i64::from(l.lane[i]), l.ts[i], 0),
+            Launches::permute,
+            Launches::len,
+        );
+        sort_by(
+            &mut self.annotations,
+            |a, i| (a.ts[i], -a.dur[i], 0),
+            Annotations::permute,
+            Annotations::len,
+        );
     }
 
     /// The pid of device event `i`.
@@ -360,7 +375,12 @@ impl Store {
 type Key = (i64, i64, i64);
 
 /// Sorts a table by a key unless it is in order already, which most files are.
-fn sort_by<T>(table: &mut T, key: impl Fn(&T, usize) -> Key, permute: fn(&mut T, &[u32]), len: fn(&T) -> usize) {
+fn sort_by<T>(
+    table: &mut T,
+    key: impl Fn(&T, usize) -> Key,
+    permute: fn(&mut T, &[u32]),
+    len: fn(&T) -> usize,
+) {
     let n = len(table);
     if (1..n).all(|i| key(table, i - 1) <= key(table, i)) {
         return;

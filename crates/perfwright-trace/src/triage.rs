@@ -87,7 +87,9 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
         };
         if companion.sequences.is_empty() {
             let (code, reason) = match role {
-                Role::Mapping => ("PW0205", "no device work in it has a Python source, so it can name nothing"),
+                Role::Mapping => {
+                    ("PW0205", "no device work in it has a Python source, so it can name nothing")
+                }
                 Role::Capture | Role::Trace => ("PW0203", "it records no launches of a graph capture"),
             };
             unusable.get_or_insert(stop_at(code, reason.to_owned(), file));
@@ -132,7 +134,10 @@ fn note(loaded: &Loaded, warnings: &mut Vec<String>) {
         (a.zero_duration, "a duration of zero"),
     ] {
         if n > 0 {
-            warnings.push(format!("{}: {n} device events have {what} and are in no total", loaded.path.display()));
+            warnings.push(format!(
+                "{}: {n} device events have {what} and are in no total",
+                loaded.path.display()
+            ));
         }
     }
 }
@@ -210,7 +215,11 @@ impl Sum {
             })
             .collect();
         kernels.sort_by(|a, b| {
-            (a.class, std::cmp::Reverse(a.total_ns), &a.kernel).cmp(&(b.class, std::cmp::Reverse(b.total_ns), &b.kernel))
+            (a.class, std::cmp::Reverse(a.total_ns), &a.kernel).cmp(&(
+                b.class,
+                std::cmp::Reverse(b.total_ns),
+                &b.kernel,
+            ))
         });
         for row in &mut self.overlap {
             row.share = ratio(row.exposed_ns, class_ns.get(&row.class).copied().unwrap_or(0));
@@ -219,10 +228,18 @@ impl Sum {
             row.share = ratio(row.related_ns, class_ns.get(&row.class).copied().unwrap_or(0));
         }
         self.overlap.sort_by(|a, b| {
-            (std::cmp::Reverse(a.exposed_ns), a.class, &a.kernel).cmp(&(std::cmp::Reverse(b.exposed_ns), b.class, &b.kernel))
+            (std::cmp::Reverse(a.exposed_ns), a.class, &a.kernel).cmp(&(
+                std::cmp::Reverse(b.exposed_ns),
+                b.class,
+                &b.kernel,
+            ))
         });
         self.fusions.sort_by(|a, b| {
-            (a.class, std::cmp::Reverse(a.related_ns), &a.pattern).cmp(&(b.class, std::cmp::Reverse(b.related_ns), &b.pattern))
+            (a.class, std::cmp::Reverse(a.related_ns), &a.pattern).cmp(&(
+                b.class,
+                std::cmp::Reverse(b.related_ns),
+                &b.pattern,
+            ))
         });
         self.budget.sort_by_key(|b| (b.class.is_none(), b.class));
         let attribution = self.attribution(device_ns);
@@ -245,10 +262,12 @@ impl Sum {
     }
 
     fn attribution(&self, device_ns: i64) -> AttributionSummary {
-        let attributed: i64 = self.methods.iter().filter(|(m, _)| m.attributes()).map(|(_, t)| t.total_ns).sum();
+        let attributed: i64 =
+            self.methods.iter().filter(|(m, _)| m.attributes()).map(|(_, t)| t.total_ns).sum();
         AttributionSummary {
             share: ratio(attributed, device_ns),
-            share_of_launched: (self.launched_ns > 0).then(|| ratio(self.launched_attributed_ns, self.launched_ns)),
+            share_of_launched: (self.launched_ns > 0)
+                .then(|| ratio(self.launched_attributed_ns, self.launched_ns)),
             by_method: self
                 .methods
                 .iter()
@@ -276,7 +295,9 @@ fn stop(inputs: &[Input], totals: &Totals) -> Option<Stop> {
     }
     let traces = || inputs.iter().filter(|i| i.role == Role::Trace);
     let events: u64 = traces().map(|i| i.events).sum();
-    let aside: u64 = traces().map(|i| i.set_aside.zero_duration + i.set_aside.negative_duration + i.set_aside.bad_time).sum();
+    let aside: u64 = traces()
+        .map(|i| i.set_aside.zero_duration + i.set_aside.negative_duration + i.set_aside.bad_time)
+        .sum();
     let (code, reason) = if aside > 0 {
         ("PW0202", format!("none of the {aside} device events has a positive duration"))
     } else {
@@ -293,7 +314,10 @@ fn advise(attribution: &AttributionSummary, steps: &HashMap<Class, i64>, warning
     let share = |method: &str| attribution.by_method.get(method).map_or(0.0, |m| m.share);
     let tell = |share: f64, what: &str| format!("{:.1} % of the device time {what}", share * 100.0);
     if share("graph-launch") > 0.01 {
-        warnings.push(tell(share("graph-launch"), "is known only by its graph launch; --capture TRACE names its source"));
+        warnings.push(tell(
+            share("graph-launch"),
+            "is known only by its graph launch; --capture TRACE names its source",
+        ));
     }
     if share("unlinked") > 0.01 {
         warnings.push(tell(share("unlinked"), "has no launch record: no source can be given for it"));
@@ -312,7 +336,8 @@ fn kernel_row(class: Class, kernel: String, mut sum: KernelSum, class_ns: i64, s
     };
     let source = most(&sum.sources);
     let method = sum.methods.iter().max_by_key(|(m, v)| (**v, std::cmp::Reverse(**m))).map(|(m, _)| *m);
-    let (category, rule, collective) = sum.classified.clone().unwrap_or_else(|| ("unknown".to_owned(), None, None));
+    let (category, rule, collective) =
+        sum.classified.clone().unwrap_or_else(|| ("unknown".to_owned(), None, None));
     KernelRow {
         class,
         kernel,
@@ -359,7 +384,8 @@ fn add_overlap(
         mine.independent_per_step_ns = mean(mine.independent_per_step_ns, row.independent_per_step_ns);
         mine.bound_per_step_ns = mine.exposed_per_step_ns.min(mine.independent_per_step_ns);
         if row.exposed_ns * 2 > mine.exposed_ns {
-            (mine.risk, mine.after, mine.before, mine.verdict) = (row.risk, row.after, row.before, row.verdict);
+            (mine.risk, mine.after, mine.before, mine.verdict) =
+                (row.risk, row.after, row.before, row.verdict);
         }
     }
 }

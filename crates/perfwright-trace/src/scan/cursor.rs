@@ -38,9 +38,7 @@ fn eq_mask(word: u64, byte: u8) -> u64 {
 #[inline(always)]
 fn word_at(buf: &[u8], pos: usize) -> Option<u64> {
     let bytes = buf.get(pos..pos + 8)?;
-    Some(u64::from_le_bytes([
-        bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
-    ]))
+    Some(u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]))
 }
 
 impl<'a> Cursor<'a> {

@@ -236,7 +236,10 @@ impl Document {
             Some(format!("the text ends inside the document at byte {text_bytes}: it was cut off"))
         } else if self.malformed() > 0 {
             Some(match self.malformed_at {
-                Some(at) => format!("{} entries are not trace events and were passed over, the first at byte {at}", self.malformed()),
+                Some(at) => format!(
+                    "{} entries are not trace events and were passed over, the first at byte {at}",
+                    self.malformed()
+                ),
                 None => format!("{} entries have no \"ph\" and were passed over", self.malformed()),
             })
         } else if self.trailing {
@@ -256,7 +259,13 @@ impl Document {
 
 /// Scans events from `from` until one starts at or after `limit`, or the array or the buffer ends.
 fn scan(buf: &[u8], from: usize, limit: usize) -> Piece {
-    let mut p = Piece { builder: Builder::default(), span: from..from, end: End::Block, good: from, malformed_at: None };
+    let mut p = Piece {
+        builder: Builder::default(),
+        span: from..from,
+        end: End::Block,
+        good: from,
+        malformed_at: None,
+    };
     let mut c = Cursor::new(buf, from);
     loop {
         c.space();
@@ -440,7 +449,8 @@ mod tests {
         let many = blocks(text.as_bytes(), 1 << 20).unwrap();
         assert_eq!(one.devices.len(), 60_000);
         assert_eq!(one.devices.corr, many.devices.corr);
-        let names = |s: &Store| s.devices.name.iter().map(|&n| s.strings.text(n).into_owned()).collect::<Vec<_>>();
+        let names =
+            |s: &Store| s.devices.name.iter().map(|&n| s.strings.text(n).into_owned()).collect::<Vec<_>>();
         assert_eq!(names(&one), names(&many));
     }
 

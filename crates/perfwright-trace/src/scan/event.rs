@@ -6,7 +6,8 @@ use super::cursor::{Cursor, Scan, Stop, unescape};
 use super::number::{integer, micros_to_nanos};
 use crate::intern::{NO_STR, StrId};
 use crate::store::{
-    AnnotationRow, DeviceRow, FlowRow, FrameRow, Ident, KERNEL, LaunchRow, MEMCPY, MEMSET, NONE, OpRow, Store, SyncRow,
+    AnnotationRow, DeviceRow, FlowRow, FrameRow, Ident, KERNEL, LaunchRow, MEMCPY, MEMSET, NONE, OpRow,
+    Store, SyncRow,
 };
 
 /// Longest operator shape text kept, bytes; a longer one is dropped.
@@ -104,7 +105,8 @@ impl Builder {
     /// The finished store.
     pub(crate) fn finish(mut self) -> Store {
         for (name, _, n) in std::mem::take(&mut self.kinds) {
-            let name = if name.is_empty() { "(none)".into() } else { String::from_utf8_lossy(&name).into_owned() };
+            let name =
+                if name.is_empty() { "(none)".into() } else { String::from_utf8_lossy(&name).into_owned() };
             *self.store.categories.entry(name).or_default() += n;
         }
         self.store
@@ -177,7 +179,8 @@ impl Builder {
             }
             Kind::Op => {
                 let (name, lane) = (self.text(e.name), self.lane(e));
-                let dims = e.dims.filter(|d| d.len() <= DIMS_LIMIT).map_or(NO_STR, |d| self.store.strings.intern(d));
+                let dims =
+                    e.dims.filter(|d| d.len() <= DIMS_LIMIT).map_or(NO_STR, |d| self.store.strings.intern(d));
                 let (ext, seq) = (e.ext.unwrap_or(NONE), e.seq.unwrap_or(NONE));
                 let fwd_thread = e.fwd_thread.unwrap_or(NONE);
                 self.store.ops.push(OpRow { name, lane, ts, dur, ext, seq, fwd_thread, dims });
