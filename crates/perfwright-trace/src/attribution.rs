@@ -95,7 +95,7 @@ pub(crate) struct Found {
 pub(crate) struct Attribution {
     pub(crate) found: Vec<Found>,
     pub(crate) texts: Vec<String>,
-    /// Graph kernels that a capture trace was aligned with, and how many there were.
+    /// Graph kernels that a capture trace gave a source, and all graph kernels.
     pub(crate) aligned: (u64, u64),
 }
 
@@ -215,7 +215,7 @@ pub(crate) fn attribute(
         .collect();
     let own = capture.is_none().then(|| captured(store, host));
     let capture = capture.or(own.as_ref()).filter(|c| !c.sequences.is_empty());
-    let mut aligned = (0, 0);
+    let mut aligned = (0, found.iter().filter(|f| f.method == Method::GraphLaunch).count() as u64);
     if let Some(c) = capture {
         aligned = align_graphs(store, host, steps, c, &mut found, &mut texts);
     }

@@ -21,7 +21,8 @@ pub(crate) struct Found {
     pub(crate) rank: Option<u32>,
 }
 
-/// The trace itself for a file, or the traces of a folder by rank and name; `rank` picks one rank.
+/// The trace itself for a file, or the traces of a folder by rank and name; `rank` picks one rank, or where no name
+/// holds it the traces whose names hold none.
 pub(crate) fn traces_in(path: &Path, rank: Option<u32>) -> Result<Vec<Found>, TraceError> {
     let io = |source| TraceError::Io { path: path.to_owned(), source };
     let meta = std::fs::metadata(path).map_err(io)?;
@@ -41,7 +42,9 @@ pub(crate) fn traces_in(path: &Path, rank: Option<u32>) -> Result<Vec<Found>, Tr
         return Err(TraceError::NoTrace { path: path.to_owned(), looked_at });
     }
     if let Some(rank) = rank {
-        found.retain(|f| f.rank == Some(rank));
+        // Where no name tells the rank, the traces themselves are asked (by the caller, who reads them).
+        let named = found.iter().any(|f| f.rank == Some(rank));
+        found.retain(|f| if named { f.rank == Some(rank) } else { f.rank.is_none() });
         if found.is_empty() {
             return Err(TraceError::NoRank { path: path.to_owned(), rank });
         }

@@ -127,6 +127,8 @@ mod tests {
         let rank = |n: &str| info(n, &rules).rank;
         assert_eq!(rank("/x/python/sglang/srt/models/qwen3.py(480): forward"), 4);
         assert_eq!(rank("/x/python/sglang/srt/model_executor/cuda_graph_runner.py(711): replay"), 1);
+        // The copies into a graph's inputs are made by the runner itself.
+        assert_eq!(rank("/x/python/sglang/srt/model_executor/cuda_graph_runner.py(116): foreach_copy"), 4);
         assert_eq!(rank("torch/nn/modules/module.py(1784): _call_impl"), 1);
         assert_eq!(rank("torch/nn/modules/linear.py(125): forward"), 2);
         assert_eq!(rank("train_ddp.py(184): <module>"), 2);
