@@ -150,7 +150,7 @@ fn waits_before(store: &Store) -> Vec<bool> {
     let l = &store.launches;
     let mut out = vec![false; l.len()];
     let mut pending = false;
-    for i in 0..l.len() {
+    for (i, waited) in out.iter_mut().enumerate() {
         if i > 0 && l.lane[i] != l.lane[i - 1] {
             pending = false;
         }
@@ -159,7 +159,7 @@ fn waits_before(store: &Store) -> Vec<bool> {
         if has(b"StreamWaitEvent") {
             pending = true;
         } else if has(b"Launch") || has(b"emcpy") || has(b"emset") {
-            out[i] = pending;
+            *waited = pending;
             pending = false;
         }
     }

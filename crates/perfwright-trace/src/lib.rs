@@ -8,7 +8,7 @@
 //! | bytes to columns | `input`, `scan`, `store`, `cache` |
 //! | what a name means | [`names`], [`frames`] |
 //! | which pass | [`steps`] |
-//! | who launched it | `links`, `attribution`, `align` |
+//! | who launched it | `links`, `attribution`, `backward`, `companion`, `align` |
 //! | wall clock | `sweep`, `budget`, `overlap` |
 //! | fusions | [`fusion`], `fusion_rows` |
 //! | evidence | [`gate`] |
@@ -16,8 +16,10 @@
 
 mod align;
 mod attribution;
+mod backward;
 pub mod budget;
 mod cache;
+mod companion;
 mod describe;
 pub mod error;
 mod files;

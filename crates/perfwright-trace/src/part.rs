@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use hashbrown::HashMap;
 
 use crate::align::Companion;
-use crate::attribution::{Attribution, Found, Host, Method, NO_TEXT, attribute, captured, eager};
+use crate::attribution::{Attribution, Found, Host, Method, NO_TEXT, attribute};
 use crate::budget::{BudgetRow, budget};
+use crate::companion::{captured, eager};
 use crate::describe::{Description, describe};
 use crate::fusion_rows::{Scene, rows};
 use crate::fusion_table::FusionRow;
@@ -200,7 +201,7 @@ pub(crate) fn analyse(
         class_ns: &class_ns,
     };
     let fusions = rows(&scene, catalogs, &label);
-    let overlap = overlap(store, &lines, &steps, &exposed, class_of, &class_ns, &label);
+    let overlap = overlap(store, &lines, &steps, &exposed, class_of, &class_ns, label);
     let budget = budget(store, &lines, &steps, &host.launch_of);
     let (methods, launched_ns, launched_attributed_ns) = methods(store, &attribution, &host);
     let mut part = Part {

@@ -215,10 +215,10 @@ fn passes_of_launches(store: &Store, passes: &[Pass]) -> Vec<u32> {
         let at = list.partition_point(|&i| passes[i].start <= t);
         list[..at].iter().rev().take(8).find(|&&i| passes[i].end > t).copied()
     };
-    for i in 0..l.len() {
+    for (i, slot) in out.iter_mut().enumerate() {
         let own = by_lane.get(&l.lane[i]).and_then(|list| find(list, l.ts[i]));
         let hit = own.or_else(|| by_pid.get(&pid_of(l.lane[i])).and_then(|list| find(list, l.ts[i])));
-        out[i] = hit.map_or(NO_ROW, |p| p as u32);
+        *slot = hit.map_or(NO_ROW, |p| p as u32);
     }
     out
 }
