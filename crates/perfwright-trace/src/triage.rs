@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use crate::align::Companion;
 use crate::budget::BudgetRow;
+use crate::describe::describe;
 use crate::error::TraceError;
 use crate::files::{Found as File, traces_in};
 use crate::frames::FrameRules;
@@ -102,10 +103,21 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
     let mapping = companion(options.mapping, Role::Mapping)?;
     let mut labels = Labels::default();
     let mut sum = Sum::default();
-    for (index, File { path, .. }) in files.iter().enumerate() {
-        let loaded = read(path, how)?;
+    for File { path: file, rank: named } in &files {
+        let loaded = read(file, how)?;
+        if named.is_none()
+            && let Some(rank) = options.rank
+            && describe(&loaded.store, file).rank != Some(rank)
+            && file != path
+        {
+            continue;
+        }
+        let index = sum.inputs.len();
         note(&loaded, &mut warnings);
         sum.add(analyse(&loaded, index, catalogs, (capture.as_ref(), mapping.as_ref()), &mut labels));
+    }
+    if let Some(rank) = options.rank.filter(|_| sum.inputs.is_empty()) {
+        return Err(TraceError::NoRank { path: path.to_owned(), rank });
     }
     sum.inputs.append(&mut inputs);
     if let Some(capture) = options.capture

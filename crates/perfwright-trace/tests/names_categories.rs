@@ -240,7 +240,7 @@ fn families_without_a_trace_here_are_known() {
         ("void vllm::persistent_masked_m_silu_mul_quant_kernel<int>(int)", "moe"),
         ("_fwd_kernel_ep_scatter_1", "moe"),
         ("_compute_slot_mapping_kernel", "memory"),
-        ("_prepare_pos_seq_lens_kernel", "sampling"),
+        ("_prepare_pos_seq_lens_kernel", "memory"),
         ("_gumbel_sample_kernel", "sampling"),
         (
             "void tensorrt_llm::kernels::mmha::masked_multihead_attention_kernel<__nv_bfloat16, 128>(int)",
