@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use crate::align::{Companion, align};
+use crate::align::{Companion, Place, align};
 use crate::backward::Backward;
 use crate::companion::{captured, meeting_name};
 use crate::frames::{FrameInfo, FrameRules, frame_infos, source_text};
@@ -284,9 +284,13 @@ fn align_graphs(
     }
     let mut order: Vec<_> = replays.into_iter().collect();
     order.sort_unstable();
+    let mut replayed: HashMap<u32, usize> = HashMap::new();
     let groups = order.into_iter().map(|(_, rows)| {
-        let batch = steps.list.get(steps.of_device[rows[0]] as usize).and_then(|s| s.batch);
-        (batch, rows)
+        let step = steps.of_device[rows[0]];
+        let nth = replayed.entry(step).or_default();
+        let place = Place { nth: *nth, ..place(steps, step) };
+        *nth += 1;
+        (place, rows)
     });
     align_groups(store, groups, companion, Method::Capture, found, texts)
 }
@@ -301,16 +305,18 @@ fn align_rest(store: &Store, steps: &Steps, companion: &Companion, found: &mut [
     }
     let mut order: Vec<_> = by_step.into_iter().collect();
     order.sort_unstable();
-    let groups = order.into_iter().map(|(step, rows)| {
-        let batch = steps.list.get(step as usize).and_then(|s| s.batch);
-        (batch, rows)
-    });
+    let groups = order.into_iter().map(|(step, rows)| (place(steps, step), rows));
     align_groups(store, groups, companion, Method::Mapping, found, texts);
+}
+
+fn place(steps: &Steps, step: u32) -> Place {
+    let step = steps.list.get(step as usize);
+    Place { batch: step.and_then(|s| s.batch), tokens: step.and_then(|s| s.tokens), nth: 0 }
 }
 
 fn align_groups(
     store: &Store,
-    groups: impl Iterator<Item = (Option<u64>, Vec<usize>)>,
+    groups: impl Iterator<Item = (Place, Vec<usize>)>,
     companion: &Companion,
     method: Method,
     found: &mut [Found],
@@ -318,16 +324,16 @@ fn align_groups(
 ) -> (u64, u64) {
     let d = &store.devices;
     // Replays of one graph are many; the same names in the same order align the same way.
-    type Key = (Option<u64>, Vec<StrId>);
+    type Key = (Place, Vec<StrId>);
     let mut memo: HashMap<Key, Vec<Option<usize>>> = HashMap::new();
     let (mut hits, mut all) = (0, 0);
-    for (batch, rows) in groups {
-        let key = (batch, rows.iter().map(|&i| d.name[i]).collect::<Vec<_>>());
+    for (place, rows) in groups {
+        let key = (place, rows.iter().map(|&i| d.name[i]).collect::<Vec<_>>());
         let pairs = memo.entry(key).or_insert_with(|| {
             let names: Vec<_> = rows.iter().map(|&i| store.strings.text(d.name[i])).collect();
             let names: Vec<&str> =
                 rows.iter().zip(&names).map(|(&i, n)| meeting_name(d.kind[i], n)).collect();
-            align(companion, &names, batch)
+            align(companion, &names, place)
         });
         all += rows.len() as u64;
         for (&i, pair) in rows.iter().zip(pairs.iter()) {

@@ -20,7 +20,10 @@ fn blocks(markdown: &str) -> Vec<Block> {
         let body = line.trim_start();
         match &mut open {
             Some((_, block)) if body == "```" => {
-                found.push(Block { info: std::mem::take(&mut block.info), text: std::mem::take(&mut block.text) });
+                found.push(Block {
+                    info: std::mem::take(&mut block.info),
+                    text: std::mem::take(&mut block.text),
+                });
                 open = None;
             }
             Some((indent, block)) => {
@@ -67,7 +70,11 @@ fn every_command_of_the_readme_runs_and_prints_what_it_says() {
                         .env("PERFWRIGHT_CACHE_DIR", folder.path().join("cache"))
                         .output()
                         .unwrap();
-                    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+                    assert!(
+                        output.status.success(),
+                        "{command}: {}",
+                        String::from_utf8_lossy(&output.stderr)
+                    );
                     last = String::from_utf8(output.stdout).unwrap();
                     ran += 1;
                 }
