@@ -199,6 +199,8 @@ pub struct Anomalies {
     pub bad_time: u64,
     /// Entries of the event array that are not JSON, or not trace events.
     pub malformed_events: u64,
+    /// Bytes of text after the end of the document, or after the last gzip member.
+    pub trailing_bytes: u64,
 }
 
 impl Anomalies {
@@ -207,6 +209,7 @@ impl Anomalies {
         self.negative_duration += o.negative_duration;
         self.bad_time += o.bad_time;
         self.malformed_events += o.malformed_events;
+        self.trailing_bytes += o.trailing_bytes;
     }
 }
 

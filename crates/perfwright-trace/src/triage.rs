@@ -140,6 +140,14 @@ fn note(loaded: &Loaded, warnings: &mut Vec<String>) {
     }
     warnings.extend(loaded.cache_note.clone());
     let a = &loaded.store.anomalies;
+    if a.trailing_bytes > 0 {
+        let (path, n) = (loaded.path.display(), a.trailing_bytes);
+        warnings.push(format!("{path}: {n} bytes after the end of the document were ignored"));
+    }
+    if a.malformed_events > 0 {
+        let (path, n) = (loaded.path.display(), a.malformed_events);
+        warnings.push(format!("{path}: {n} entries among the events are no events and were passed over"));
+    }
     for (n, what) in [
         (a.negative_duration, "a negative duration"),
         (a.bad_time, "no usable time stamp or duration"),
@@ -312,6 +320,13 @@ fn stop(inputs: &[Input], totals: &Totals) -> Option<Stop> {
         .sum();
     let (code, reason) = if aside > 0 {
         ("PW0202", format!("none of the {aside} device events has a positive duration"))
+    } else if traces().any(|i| i.partial.is_some()) {
+        (
+            "PW0201",
+            format!(
+                "none of the {events} events that could be read is GPU work, and only a part could be read"
+            ),
+        )
     } else {
         let reason = format!(
             "none of the {events} events is GPU work (kernel, gpu_memcpy or gpu_memset): profile with the CUDA \
