@@ -254,6 +254,9 @@ impl Document {
         }
         self.store.partial = reason.map(|reason| Partial { reason, bytes_read: self.good });
         self.store.order();
+        if !self.store.drop_far_devices() {
+            return Err(Refused::NotTrace("its device events add to more than 36 years"));
+        }
         Ok(self.store)
     }
 

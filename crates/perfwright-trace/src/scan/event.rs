@@ -6,8 +6,8 @@ use super::cursor::{Cursor, Scan, Stop, unescape};
 use super::number::{integer, micros_to_nanos};
 use crate::intern::{NO_STR, StrId};
 use crate::store::{
-    AnnotationRow, DeviceRow, FlowRow, FrameRow, Ident, KERNEL, LaunchRow, MEMCPY, MEMSET, NONE, OpRow,
-    Store, SyncRow,
+    AnnotationRow, DeviceRow, FARTHEST_NS, FlowRow, FrameRow, Ident, KERNEL, LONGEST_NS, LaunchRow, MEMCPY,
+    MEMSET, NONE, OpRow, Store, SyncRow,
 };
 
 /// Longest operator shape text kept, bytes; a longer one is dropped.
@@ -159,13 +159,12 @@ impl Builder {
             (Some(ts), dur) if !matches!(kind, Kind::Device(_)) && (dur == Some(0) || !e.has_dur) => (ts, 0),
             _ => return self.set_aside(kind, e),
         };
-        if dur > 0 {
-            self.store.complete_events += 1;
-        }
-        // A dur that makes the end overflow is as wrong as one that is not a number.
-        if ts.checked_add(dur).is_none() {
+        // Times with which no sum or difference of two can overflow; others are as wrong as one that is no number.
+        let limit = if matches!(kind, Kind::Device(_)) { LONGEST_NS } else { FARTHEST_NS };
+        if dur > limit || ts.abs_diff(0) >= FARTHEST_NS.unsigned_abs() || ts + dur >= FARTHEST_NS {
             return self.set_aside(kind, e);
         }
+        self.store.complete_events += u64::from(dur > 0);
         match kind {
             Kind::Device(kind) => {
                 let (name, lane, stream) = (self.text(e.name), self.lane(e), self.stream(e));
@@ -212,6 +211,7 @@ impl Builder {
         match (e.ts, e.dur) {
             (Some(_), Some(0)) => a.zero_duration += 1,
             (Some(_), Some(d)) if d < 0 => a.negative_duration += 1,
+            // The rest: no number, or one that no time is.
             _ => a.bad_time += 1,
         }
     }
