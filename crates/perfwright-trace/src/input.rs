@@ -85,13 +85,21 @@ pub fn read(path: &Path, options: ReadOptions<'_>) -> Result<Loaded, TraceError>
     Ok(loaded)
 }
 
-/// Reads a trace from text in memory.
+/// Reads a trace from text in memory, plain or gzip.
 ///
 /// # Errors
 /// As [`read`]; the path in the error is `<memory>`.
 pub fn read_text(text: &[u8]) -> Result<Store, TraceError> {
-    let inner = if text.starts_with(&[0x1f, 0x8b]) { inflate(text) } else { plain(text) };
-    inner.map_err(|e| e.at(Path::new("<memory>")))
+    read_memory(text).map(|loaded| loaded.store)
+}
+
+/// [`read_text`] with the facts that a file would have.
+pub(crate) fn read_memory(text: &[u8]) -> Result<Loaded, TraceError> {
+    let path = Path::new("<memory>");
+    let compressed = text.starts_with(&[0x1f, 0x8b]);
+    let store = if compressed { inflate(text) } else { plain(text) }.map_err(|e| e.at(path))?;
+    let bytes = text.len() as u64;
+    Ok(Loaded { store, path: path.to_owned(), bytes, compressed, from_cache: false, cache_note: None })
 }
 
 /// The bytes of a file, mapped or read.

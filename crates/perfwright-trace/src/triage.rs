@@ -11,7 +11,7 @@ use crate::error::TraceError;
 use crate::files::{Found as File, traces_in};
 use crate::frames::FrameRules;
 use crate::fusion_table::FusionRow;
-use crate::input::{Loaded, ReadOptions, read};
+use crate::input::{Loaded, ReadOptions, read, read_memory};
 use crate::overlap::{OverlapRow, ratio};
 use crate::part::{KernelSum, Labels, Part, analyse, capture_companion, companion_input, mapping_companion};
 use crate::report::{
@@ -128,6 +128,19 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
         unusable.get_or_insert(stop_at("PW0204", reason, capture));
     }
     Ok(sum.finish(warnings, unusable))
+}
+
+/// Triages the text of one trace in memory, plain or gzip. Its path in the answer is `<memory>`.
+///
+/// # Errors
+/// As [`triage`].
+pub fn triage_text(text: &[u8], catalogs: &Catalogs) -> Result<Triage, TraceError> {
+    let loaded = read_memory(text)?;
+    let mut warnings = Vec::new();
+    let mut sum = Sum::default();
+    note(&loaded, &mut warnings);
+    sum.add(analyse(&loaded, 0, catalogs, (None, None), &mut Labels::default()));
+    Ok(sum.finish(warnings, None))
 }
 
 fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
