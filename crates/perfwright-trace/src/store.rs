@@ -199,6 +199,8 @@ pub struct Anomalies {
     pub bad_time: u64,
     /// Entries of the event array that are not JSON, or not trace events.
     pub malformed_events: u64,
+    /// Bytes of text after the end of the document, or after the last gzip member.
+    pub trailing_bytes: u64,
 }
 
 impl Anomalies {
@@ -207,6 +209,7 @@ impl Anomalies {
         self.negative_duration += o.negative_duration;
         self.bad_time += o.bad_time;
         self.malformed_events += o.malformed_events;
+        self.trailing_bytes += o.trailing_bytes;
     }
 }
 
@@ -259,6 +262,14 @@ pub struct Store {
     pub partial: Option<Partial>,
 }
 
+/// Time stamps and ends stay below this (146 years, so that those since 1970 fit), ns.
+pub(crate) const FARTHEST_NS: i64 = 1 << 62;
+/// Longest device event, and farthest from the middle of the trace, that is believed: 39 hours, ns. Profiles last
+/// seconds, and sums over 65,000 passes of that length still fit.
+pub(crate) const LONGEST_NS: i64 = 1 << 47;
+/// Most device time of one trace, ns.
+const MOST_DEVICE_NS: i128 = 1 << 60;
+
 /// Longest top-level metadata value kept, bytes.
 pub const META_LIMIT: usize = 1 << 20;
 
@@ -286,6 +297,26 @@ impl Store {
             Annotations::permute,
             Annotations::len,
         );
+    }
+
+    /// Sets device events aside that lie days from the others, which must be in start order: a stray time stamp would
+    /// make years of idle time, and windows whose sums overflow. `false` when even then the durations add to more
+    /// than any trace holds.
+    #[must_use]
+    pub(crate) fn drop_far_devices(&mut self) -> bool {
+        let d = &self.devices;
+        if let (Some(first), Some(last)) = (d.ts.first(), d.ts.last())
+            && last - first > LONGEST_NS
+        {
+            let middle = d.ts[d.len() / 2];
+            let near: Vec<u32> =
+                (0..d.len() as u32).filter(|&i| (d.ts[i as usize] - middle).abs() <= LONGEST_NS).collect();
+            let far = (d.len() - near.len()) as u64;
+            self.anomalies.bad_time += far;
+            self.complete_events -= far;
+            self.devices.permute(&near);
+        }
+        self.devices.dur.iter().map(|&d| i128::from(d)).sum::<i128>() <= MOST_DEVICE_NS
     }
 
     /// The pid of device event `i`.

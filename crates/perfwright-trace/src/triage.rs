@@ -11,7 +11,7 @@ use crate::error::TraceError;
 use crate::files::{Found as File, traces_in};
 use crate::frames::FrameRules;
 use crate::fusion_table::FusionRow;
-use crate::input::{Loaded, ReadOptions, read};
+use crate::input::{Loaded, ReadOptions, read, read_memory};
 use crate::overlap::{OverlapRow, ratio};
 use crate::part::{KernelSum, Labels, Part, analyse, capture_companion, companion_input, mapping_companion};
 use crate::report::{
@@ -130,16 +130,17 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
     Ok(sum.finish(warnings, unusable))
 }
 
-/// Triages a trace that is in memory already; the input's path is `<memory>`.
-pub fn triage_store(store: crate::store::Store, catalogs: &Catalogs) -> Triage {
-    let bytes = store.text_bytes;
-    let path = PathBuf::from("<memory>");
-    let loaded = Loaded { store, path, bytes, compressed: false, from_cache: false, cache_note: None };
+/// Triages the text of one trace in memory, plain or gzip. Its path in the answer is `<memory>`.
+///
+/// # Errors
+/// As [`triage`].
+pub fn triage_text(text: &[u8], catalogs: &Catalogs) -> Result<Triage, TraceError> {
+    let loaded = read_memory(text)?;
     let mut warnings = Vec::new();
-    note(&loaded, &mut warnings);
     let mut sum = Sum::default();
+    note(&loaded, &mut warnings);
     sum.add(analyse(&loaded, 0, catalogs, (None, None), &mut Labels::default()));
-    sum.finish(warnings, None)
+    Ok(sum.finish(warnings, None))
 }
 
 fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
@@ -152,6 +153,14 @@ fn note(loaded: &Loaded, warnings: &mut Vec<String>) {
     }
     warnings.extend(loaded.cache_note.clone());
     let a = &loaded.store.anomalies;
+    if a.trailing_bytes > 0 {
+        let (path, n) = (loaded.path.display(), a.trailing_bytes);
+        warnings.push(format!("{path}: {n} bytes after the end of the document were ignored"));
+    }
+    if a.malformed_events > 0 {
+        let (path, n) = (loaded.path.display(), a.malformed_events);
+        warnings.push(format!("{path}: {n} entries among the events are no events and were passed over"));
+    }
     for (n, what) in [
         (a.negative_duration, "a negative duration"),
         (a.bad_time, "no usable time stamp or duration"),
@@ -324,6 +333,13 @@ fn stop(inputs: &[Input], totals: &Totals) -> Option<Stop> {
         .sum();
     let (code, reason) = if aside > 0 {
         ("PW0202", format!("none of the {aside} device events has a positive duration"))
+    } else if traces().any(|i| i.partial.is_some()) {
+        (
+            "PW0201",
+            format!(
+                "none of the {events} events that could be read is GPU work, and only a part could be read"
+            ),
+        )
     } else {
         let reason = format!(
             "none of the {events} events is GPU work (kernel, gpu_memcpy or gpu_memset): profile with the CUDA \

@@ -371,6 +371,29 @@ fn t20_odd_text_is_read_or_said_to_be_cut() {
     assert!(t.warnings.iter().any(|w| w.contains("1 device events")), "{:?}", t.warnings);
 }
 
+/// Times that no clock gives must not become years of idle time, nor sums that overflow.
+#[test]
+fn t20_absurd_times_are_set_aside_and_counted() {
+    let whole = trace_of(&[("a", 1000, 10, 7), ("b", 1020, 20, 7), ("c", 1040, 5, 7)]);
+    for (find, absurd) in [
+        ("\"ts\":1020,", "\"ts\":-9200000000000000,"),
+        ("\"ts\":1020,", "\"ts\":9200000000000000,"),
+        ("\"ts\":1020,", "\"ts\":4000000000000000,"),
+        ("\"ts\":1020,", "\"ts\":0.001e18,"),
+        ("\"dur\":20,", "\"dur\":9000000000000000,"),
+        ("\"dur\":20,", "\"dur\":1e15,"),
+    ] {
+        let t = ask_text(&whole.replacen(find, absurd, 1));
+        assert_eq!((t.totals.kernel.count, t.totals.device_ns()), (2, 15_000), "{absurd}");
+        assert_eq!((t.inputs[0].span_ns, t.inputs[0].set_aside.bad_time), (45_000, 1), "{absurd}");
+        assert!(t.warnings.iter().any(|w| w.contains("1 device events")), "{absurd}: {:?}", t.warnings);
+        check_sums(&t, absurd);
+    }
+    // Microseconds since 1970 are no absurdity.
+    let t = ask_text(&whole.replace("\"ts\":1", "\"ts\":1775000000001"));
+    assert_eq!(t.totals.kernel.count, 3);
+}
+
 #[test]
 fn t21_frameworks_are_recognised_not_assumed() {
     for (engine, wanted) in [(Engine::Sglang, "sglang"), (Engine::Vllm, "vllm"), (Engine::Torch, "pytorch")] {

@@ -1,8 +1,7 @@
 //! Steps against the truth that the generator writes: class, start and duration of every pass, exactly, for every
 //! engine, GPU maker, attention library and label form, with and without stacks and graphs.
 
-use perfwright_trace::input::read_text;
-use perfwright_trace::triage::{Catalogs, triage_store};
+use perfwright_trace::triage::{Catalogs, triage_text};
 use xtask::tracegen::{Annotation, Attention, Class, Engine, Extent, Gpu, Options, generate};
 
 const PATTERNS: [&[Class]; 4] = [
@@ -58,7 +57,7 @@ fn steps_equal_the_truth() {
         let Ok(truth) = generate(&options, &mut text) else { continue };
         // One kind of attention kernel in every pass and nothing else to go by: no reader can tell.
         let undecidable = options.annotation == Annotation::None && options.pattern.len() == 1;
-        let answer = triage_store(read_text(&text).unwrap(), &catalogs);
+        let answer = triage_text(&text, &catalogs).unwrap();
         let want: Vec<_> =
             truth.steps.iter().map(|s| (s.class.name().to_owned(), s.start_ns, s.duration_ns)).collect();
         let got: Vec<_> =

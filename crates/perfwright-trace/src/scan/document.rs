@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::cursor::{Cursor, MAX_DEPTH, Stop};
-use super::event::Builder;
+use super::event::{Builder, plain};
 use crate::store::{META_LIMIT, Partial, Store};
 
 /// Below this many bytes a block is scanned on one thread.
@@ -70,7 +70,10 @@ pub(crate) struct Document {
     good: u64,
     malformed_at: Option<u64>,
     saw_events: bool,
-    trailing: bool,
+    /// Where the text goes on after the end of the document.
+    trailing_from: Option<u64>,
+    /// Where and how the text stops being JSON, after the events.
+    broken: Option<(u64, &'static str)>,
 }
 
 impl Document {
@@ -82,7 +85,8 @@ impl Document {
             good: 0,
             malformed_at: None,
             saw_events: false,
-            trailing: false,
+            trailing_from: None,
+            broken: None,
         }
     }
 
@@ -109,8 +113,7 @@ impl Document {
                 Err(Stop::Bad(at, what)) if self.saw_events => {
                     // The events are whole; what is wrong came after them.
                     self.state = State::Done;
-                    self.trailing = true;
-                    let _ = what;
+                    self.broken = Some((self.base + at as u64, what));
                     c.pos = at;
                 }
                 Err(Stop::Bad(at, what)) => return Err(Refused::NotJson(self.base + at as u64, what)),
@@ -140,7 +143,7 @@ impl Document {
             State::Object => self.member(c)?,
             State::Events { in_object } => return self.events(c, in_object, last),
             State::Done => {
-                self.trailing = true;
+                self.trailing_from.get_or_insert(self.base + c.pos as u64);
                 c.pos = c.buf.len();
                 return Ok(false);
             }
@@ -162,6 +165,8 @@ impl Document {
             _ => {}
         }
         let key = c.string()?;
+        let plain = plain(key);
+        let key = plain.as_deref().unwrap_or(key);
         c.expect(b':', "a colon was expected")?;
         let first = c.next_token()?;
         if key == b"traceEvents" && first == b'[' {
@@ -234,21 +239,24 @@ impl Document {
             Some(format!("{cut}; {} events up to there were read", self.store.events))
         } else if self.state != State::Done {
             Some(format!("the text ends inside the document at byte {text_bytes}: it was cut off"))
-        } else if self.malformed() > 0 {
-            Some(match self.malformed_at {
-                Some(at) => format!(
-                    "{} entries are not trace events and were passed over, the first at byte {at}",
-                    self.malformed()
-                ),
-                None => format!("{} entries have no \"ph\" and were passed over", self.malformed()),
-            })
-        } else if self.trailing {
-            Some("text after the end of the document was ignored".to_owned())
+        } else if let Some(at) = self.malformed_at {
+            Some(format!(
+                "{} entries are not trace events and were passed over, the first at byte {at}",
+                self.malformed()
+            ))
+        } else if let Some((at, what)) = self.broken {
+            Some(format!("the events are whole, but the text after them is not JSON at byte {at}: {what}"))
         } else {
             None
         };
+        if let Some(from) = self.trailing_from.filter(|_| self.broken.is_none()) {
+            self.store.anomalies.trailing_bytes = text_bytes.saturating_sub(from);
+        }
         self.store.partial = reason.map(|reason| Partial { reason, bytes_read: self.good });
         self.store.order();
+        if !self.store.drop_far_devices() {
+            return Err(Refused::NotTrace("its device events add to more than 36 years"));
+        }
         Ok(self.store)
     }
 
