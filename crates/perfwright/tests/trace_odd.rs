@@ -235,7 +235,7 @@ fn a_file_that_may_not_be_read_is_an_error() {
     let dir = folder();
     made(dir.path(), "t.json", &short());
     let path = dir.path().join("t.json");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&path).is_ok() {
         return; // the superuser may read everything
     }
