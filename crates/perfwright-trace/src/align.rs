@@ -108,8 +108,7 @@ mod tests {
     use super::*;
 
     fn companion(capture: bool, kernels: &[&str]) -> Companion {
-        let calls =
-            kernels.iter().enumerate().map(|(i, k)| Call { kernel: (*k).to_owned(), origin: i }).collect();
+        let calls = kernels.iter().enumerate().map(|(i, k)| Call { kernel: (*k).to_owned(), origin: i }).collect();
         let origins = (0..kernels.len())
             .map(|i| Origin { source: Some(format!("m.py:{i} f")), op: None, layer: None })
             .collect();
@@ -123,20 +122,20 @@ mod tests {
     #[test]
     fn same_order_pairs_one_to_one() {
         let c = companion(true, &["a", "b", "a"]);
-        assert_eq!(
-            sources(&c, &["a", "b", "a"]),
-            [Some("m.py:0 f".to_owned()), Some("m.py:1 f".to_owned()), Some("m.py:2 f".to_owned())]
-        );
+        assert_eq!(sources(&c, &["a", "b", "a"]), [
+            Some("m.py:0 f".to_owned()),
+            Some("m.py:1 f".to_owned()),
+            Some("m.py:2 f".to_owned())
+        ]);
     }
 
     #[test]
     fn two_streams_pair_by_name() {
         let c = companion(true, &["a", "b", "a", "b"]);
         let got = sources(&c, &["a", "a", "b", "b"]);
-        assert_eq!(
-            got.iter().flatten().map(String::as_str).collect::<Vec<_>>(),
-            ["m.py:0 f", "m.py:2 f", "m.py:1 f", "m.py:3 f"]
-        );
+        assert_eq!(got.iter().flatten().map(String::as_str).collect::<Vec<_>>(), [
+            "m.py:0 f", "m.py:2 f", "m.py:1 f", "m.py:3 f"
+        ]);
     }
 
     #[test]
@@ -152,11 +151,7 @@ mod tests {
     fn the_captured_batch_that_holds_ours_wins() {
         let mut c = companion(true, &["a"]);
         c.origins.push(Origin { source: Some("big".into()), ..Origin::default() });
-        c.sequences.push(Sequence {
-            batch: Some(64),
-            calls: vec![Call { kernel: "a".into(), origin: 1 }],
-            capture: true,
-        });
+        c.sequences.push(Sequence { batch: Some(64), calls: vec![Call { kernel: "a".into(), origin: 1 }], capture: true });
         assert_eq!(align(&c, &["a"], Some(33)), [Some(1)]);
         assert_eq!(align(&c, &["a"], Some(30)), [Some(0)]);
     }

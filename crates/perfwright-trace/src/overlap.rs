@@ -187,9 +187,7 @@ fn verdict(s: &Sum, bound: i64, risk: Risk, share: f64) -> String {
     match risk {
         Risk::Low => "exposed; compute on another stream does not wait for it: overlap",
         Risk::Unclear => "exposed; check what needs its result before overlapping",
-        Risk::High => {
-            "exposed, and the next kernel waits for it: fuse it or split the batch, do not just move it"
-        }
+        Risk::High => "exposed, and the next kernel waits for it: fuse it or split the batch, do not just move it",
     }
     .to_owned()
 }

@@ -245,8 +245,7 @@ fn fusions(t: &Triage) -> Table {
     )
     .weighted_by("related_ns");
     for r in &t.tables.fusions {
-        let saving =
-            if r.state == "active" { Cell::Empty } else { Cell::DurationNs(r.upper_bound_saving_ns) };
+        let saving = if r.state == "active" { Cell::Empty } else { Cell::DurationNs(r.upper_bound_saving_ns) };
         table.push(vec![
             Cell::text(r.class.as_str()),
             Cell::text(&r.pattern),
@@ -265,11 +264,7 @@ fn fusions(t: &Triage) -> Table {
 }
 
 fn budget(rows: &[BudgetRow]) -> Table {
-    let mut columns = vec![
-        Column::text("class", "Class"),
-        Column::number("steps", "Steps"),
-        Column::number("wall_ns", "Wall"),
-    ];
+    let mut columns = vec![Column::text("class", "Class"), Column::number("steps", "Steps"), Column::number("wall_ns", "Wall")];
     for (key, label) in [
         ("compute", "Compute"),
         ("exposed_communication", "Exposed comm"),
