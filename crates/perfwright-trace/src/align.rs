@@ -138,7 +138,8 @@ mod tests {
     use super::*;
 
     fn companion(capture: bool, kernels: &[&str]) -> Companion {
-        let calls = kernels.iter().enumerate().map(|(i, k)| Call { kernel: (*k).to_owned(), origin: i }).collect();
+        let calls =
+            kernels.iter().enumerate().map(|(i, k)| Call { kernel: (*k).to_owned(), origin: i }).collect();
         let origins = (0..kernels.len())
             .map(|i| Origin { source: Some(format!("m.py:{i} f")), op: None, layer: None })
             .collect();
@@ -155,20 +156,20 @@ mod tests {
     #[test]
     fn same_order_pairs_one_to_one() {
         let c = companion(true, &["a", "b", "a"]);
-        assert_eq!(sources(&c, &["a", "b", "a"]), [
-            Some("m.py:0 f".to_owned()),
-            Some("m.py:1 f".to_owned()),
-            Some("m.py:2 f".to_owned())
-        ]);
+        assert_eq!(
+            sources(&c, &["a", "b", "a"]),
+            [Some("m.py:0 f".to_owned()), Some("m.py:1 f".to_owned()), Some("m.py:2 f".to_owned())]
+        );
     }
 
     #[test]
     fn two_streams_pair_by_name() {
         let c = companion(true, &["a", "b", "a", "b"]);
         let got = sources(&c, &["a", "a", "b", "b"]);
-        assert_eq!(got.iter().flatten().map(String::as_str).collect::<Vec<_>>(), [
-            "m.py:0 f", "m.py:2 f", "m.py:1 f", "m.py:3 f"
-        ]);
+        assert_eq!(
+            got.iter().flatten().map(String::as_str).collect::<Vec<_>>(),
+            ["m.py:0 f", "m.py:2 f", "m.py:1 f", "m.py:3 f"]
+        );
     }
 
     #[test]

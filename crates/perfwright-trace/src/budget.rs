@@ -132,7 +132,8 @@ fn window(
             Some(Role::Communication) => row.exposed_communication_ns += length,
             Some(Role::Copy) => row.copies_ns += length,
             None => {
-                let launch = line.next_from(end).filter(|w| w.start == end).map(|w| launch_of[w.row as usize]);
+                let launch =
+                    line.next_from(end).filter(|w| w.start == end).map(|w| launch_of[w.row as usize]);
                 match launch.filter(|&l| l != NO_ROW).map(|l| l as usize) {
                     Some(l) if store.launches.ts[l] >= start => row.host_bound_ns += length,
                     Some(l) if waits[l] => row.stream_wait_ns += length,

@@ -72,7 +72,12 @@ pub(crate) fn captures(store: &Store) -> Vec<(u32, i64, i64)> {
 }
 
 /// The context at each of `queries` = (lane, time, slot): `out[slot]`. Slots not asked for stay empty.
-pub(crate) fn contexts(store: &Store, infos: &[FrameInfo], mut queries: Vec<(u32, i64, u32)>, slots: usize) -> Vec<Context> {
+pub(crate) fn contexts(
+    store: &Store,
+    infos: &[FrameInfo],
+    mut queries: Vec<(u32, i64, u32)>,
+    slots: usize,
+) -> Vec<Context> {
     queries.sort_unstable();
     let mut out = vec![Context::EMPTY; slots];
     let mut at = 0;
@@ -93,7 +98,13 @@ struct Open {
     layer: Option<u32>,
 }
 
-fn sweep_lane(store: &Store, infos: &[FrameInfo], lane: u32, queries: &[(u32, i64, u32)], out: &mut [Context]) {
+fn sweep_lane(
+    store: &Store,
+    infos: &[FrameInfo],
+    lane: u32,
+    queries: &[(u32, i64, u32)],
+    out: &mut [Context],
+) {
     let f = &store.frames;
     let frames = lane_range(&f.lane, lane);
     let mut stack: Vec<Open> = Vec::new();

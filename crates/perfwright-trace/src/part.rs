@@ -268,7 +268,9 @@ pub(crate) fn input(
     for (_, line) in lines {
         let (from, to) = line.span();
         span += to - from;
-        line.stretches(from, to, |start, end, running| busy += if running.is_empty() { 0 } else { end - start });
+        line.stretches(from, to, |start, end, running| {
+            busy += if running.is_empty() { 0 } else { end - start }
+        });
     }
     Input {
         path: loaded.path.display().to_string(),
@@ -353,7 +355,8 @@ fn kernel_sums(
     }
     let mut out: HashMap<(Class, String), KernelSum> = HashMap::new();
     for ((class, name), r) in raw {
-        let mut sum = KernelSum { total_ns: r.durations.iter().sum(), durations: r.durations, ..KernelSum::default() };
+        let mut sum =
+            KernelSum { total_ns: r.durations.iter().sum(), durations: r.durations, ..KernelSum::default() };
         sum.in_steps = r.in_steps;
         let text = |i: u32| attribution.texts.get(i as usize).cloned();
         for ((source, op, method), ns) in r.found {

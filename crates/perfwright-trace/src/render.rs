@@ -281,7 +281,11 @@ fn fusions(t: &Triage, cut_off: Option<f64>) -> Table {
 }
 
 fn budget(rows: &[BudgetRow]) -> Table {
-    let mut columns = vec![Column::text("class", "Class"), Column::number("steps", "Steps"), Column::number("wall_ns", "Wall")];
+    let mut columns = vec![
+        Column::text("class", "Class"),
+        Column::number("steps", "Steps"),
+        Column::number("wall_ns", "Wall"),
+    ];
     for (key, label) in [
         ("compute", "Compute"),
         ("exposed_communication", "Exposed comm"),

@@ -3,8 +3,8 @@
 use hashbrown::HashMap;
 
 use super::class::Class;
-use super::grammar::{Label, parse};
 use super::find::{NO_STEP, Source, Step};
+use super::grammar::{Label, parse};
 use crate::intern::StrId;
 use crate::links::NO_ROW;
 use crate::store::{Ident, NONE, Store};
@@ -54,7 +54,14 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
         let pid = store.device_pid(d);
         let (ts, end) = (store.devices.ts[d], store.devices.ts[d] + store.devices.dur[d]);
         let id = *step_of.entry((pass, pid)).or_insert_with(|| {
-            steps.push(Step::new(passes[pass].label, Some(passes[pass].name), pid, ts, end, Source::Annotation));
+            steps.push(Step::new(
+                passes[pass].label,
+                Some(passes[pass].name),
+                pid,
+                ts,
+                end,
+                Source::Annotation,
+            ));
             (steps.len() - 1) as u32
         });
         let step = &mut steps[id as usize];

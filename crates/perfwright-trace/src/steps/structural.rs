@@ -167,7 +167,13 @@ struct Group {
 
 impl Group {
     fn new() -> Self {
-        Group { rows: Vec::new(), class: None, attention: Attention::default(), copied_out: false, by_frames: false }
+        Group {
+            rows: Vec::new(),
+            class: None,
+            attention: Attention::default(),
+            copied_out: false,
+            by_frames: false,
+        }
     }
 
     /// True when a model, or a classed part of one, ran in it.
