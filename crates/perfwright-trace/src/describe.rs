@@ -63,7 +63,12 @@ fn framework(store: &Store) -> &'static str {
     }
     let mut votes = [0u64; 4];
     const ENGINES: [&str; 4] = ["sglang", "vllm", "tensorrt-llm", "tokenspeed"];
+    // Each distinct name counts once: a name may stand in millions of rows.
+    let mut seen = vec![false; store.strings.len()];
     for &name in &store.frames.name {
+        if std::mem::replace(&mut seen[name as usize], true) {
+            continue;
+        }
         let path = store.strings.bytes(name);
         // The directory of the engine's package, not a word anywhere: paths of others may hold the name.
         let has = |dir: &[u8]| memchr::memmem::find(path, dir).is_some();

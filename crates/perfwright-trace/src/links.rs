@@ -53,6 +53,27 @@ pub(crate) fn is_graph_launch(name: &[u8]) -> bool {
     memchr::memmem::find(name, b"GraphLaunch").is_some()
 }
 
+/// For each runtime call: its thread made a stream wait for an event since the launch before.
+pub(crate) fn waits_before(store: &Store) -> Vec<bool> {
+    let l = &store.launches;
+    let mut out = vec![false; l.len()];
+    let mut pending = false;
+    for (i, waited) in out.iter_mut().enumerate() {
+        if i > 0 && l.lane[i] != l.lane[i - 1] {
+            pending = false;
+        }
+        let api = store.strings.bytes(l.name[i]);
+        let has = |word: &[u8]| memchr::memmem::find(api, word).is_some();
+        if has(b"StreamWaitEvent") {
+            pending = true;
+        } else if has(b"Launch") || has(b"emcpy") || has(b"emset") {
+            *waited = pending;
+            pending = false;
+        }
+    }
+    out
+}
+
 /// Stream captures: (lane, begin, end) of each.
 pub(crate) fn captures(store: &Store) -> Vec<(u32, i64, i64)> {
     let l = &store.launches;

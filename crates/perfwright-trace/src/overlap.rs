@@ -3,9 +3,9 @@
 use hashbrown::HashMap;
 use serde::Serialize;
 
-use crate::steps::{Class, Steps};
+use crate::steps::{Class, Step, Steps};
 use crate::store::{Ident, KERNEL, Store};
-use crate::sweep::{Role, Timeline};
+use crate::sweep::{Charge, Role, Timeline};
 
 /// How sure it is that the compute beside some communication needs its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
@@ -231,18 +231,12 @@ fn action(s: &Sum, bound: i64, risk: Risk, share: f64) -> Action {
 
 /// Compute wall time of each step.
 fn compute_per_step(lines: &[(Ident, Timeline)], steps: &Steps) -> HashMap<u32, i64> {
-    let mut out = HashMap::new();
-    for (i, step) in steps.list.iter().enumerate() {
-        let Some((_, line)) = lines.iter().find(|l| l.0 == step.pid) else { continue };
-        let mut sum = 0;
-        line.stretches(step.start, step.end, |start, end, running| {
-            if running.iter().any(|w| w.role == Role::Compute) {
-                sum += end - start;
-            }
-        });
-        out.insert(i as u32, sum);
-    }
-    out
+    let by_pid: HashMap<Ident, &Timeline> = lines.iter().map(|(pid, line)| (*pid, line)).collect();
+    let of = |(i, step): (usize, &Step)| {
+        let line = by_pid.get(&step.pid)?;
+        Some((i as u32, line.window(step.start, step.end)[Charge::Compute as usize]))
+    };
+    steps.list.iter().enumerate().filter_map(of).collect()
 }
 
 /// The nearest compute before and after each place of a time line.

@@ -95,14 +95,23 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
     // Device ranges left over: passes whose host range or launches are not in the trace.
     let mut rest: Vec<_> = spans.into_iter().collect();
     rest.sort_by_key(|(_, span)| *span);
+    let mut known: Vec<(i64, i64, Ident)> = steps.iter().map(|s| (s.start, s.end, s.pid)).collect();
+    known.sort_unstable();
+    let mut known = known.into_iter().peekable();
+    let mut reach: HashMap<Ident, i64> = HashMap::new(); // latest end of a step that has begun, by device
     for ((pass, pid, own), (start, end)) in rest {
         let (label, name) = match (pass, own) {
             (Some(p), _) => (passes[p].label, passes[p].name),
             (None, Some(at)) => (device[at].1, a.name[device[at].0]),
             (None, None) => continue,
         };
-        let inside = steps.iter().any(|s| s.pid == pid && s.start <= start && end <= s.end);
-        if !inside {
+        while let Some((_, ended, on)) = known.next_if(|k| k.0 <= start) {
+            let latest = reach.entry(on).or_insert(ended);
+            *latest = ended.max(*latest);
+        }
+        let latest = reach.entry(pid).or_insert(i64::MIN);
+        if *latest < end {
+            *latest = end;
             steps.push(Step::new(label, Some(name), pid, start, end, Source::DeviceAnnotation));
         }
     }
