@@ -292,37 +292,22 @@ fn scan(buf: &[u8], from: usize, limit: usize) -> Piece {
                 p.end = End::Limit;
                 return p;
             }
-            b'{' => {
+            byte => {
                 let start = c.pos;
-                match p.builder.event(&mut c) {
-                    Ok(()) => p.good = c.pos,
+                let event = byte == b'{';
+                let read = if event { p.builder.event(&mut c) } else { c.skip().map(|_| ()) };
+                match read {
+                    Ok(()) if event => p.good = c.pos,
+                    Ok(()) => p.malformed(start), // passed over, but counted
                     Err(Stop::End) => return p,
                     Err(Stop::Deep(at)) => {
                         p.end = End::Deep(at);
                         return p;
                     }
-                    Err(Stop::Bad(..)) => {
+                    Err(Stop::Bad(at, _)) => {
                         p.malformed(start);
-                        match boundary(buf, start + 1, buf.len()) {
-                            Some(at) => c.pos = at,
-                            None => return p,
-                        }
-                    }
-                }
-            }
-            _ => {
-                // Not an event: passed over, but counted.
-                let start = c.pos;
-                match c.skip() {
-                    Ok(_) => p.malformed(start),
-                    Err(Stop::End) => return p,
-                    Err(Stop::Deep(at)) => {
-                        p.end = End::Deep(at);
-                        return p;
-                    }
-                    Err(Stop::Bad(..)) => {
-                        p.malformed(start);
-                        match boundary(buf, start + 1, buf.len()) {
+                        // From where it went wrong, never from the start again: a file of broken events stays linear.
+                        match boundary(buf, at.max(start + 1), buf.len()) {
                             Some(at) => c.pos = at,
                             None => return p,
                         }
