@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -15,6 +16,8 @@ use crate::store::Store;
 
 /// Files up to this size are read; larger ones are mapped.
 const MAP_FROM: u64 = 1 << 20;
+/// Most that is read from a pipe, which cannot be mapped, bytes.
+const PIPE_LIMIT: u64 = 2 << 30;
 /// Inflated text is scanned in blocks of this size, bytes.
 const BLOCK: usize = 8 << 20;
 /// Largest single event or metadata value that an inflating stream may hold back, bytes.
@@ -55,7 +58,11 @@ pub fn read(path: &Path, options: ReadOptions<'_>) -> Result<Loaded, TraceError>
     let io = |source| TraceError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
-    let bytes = Bytes::of(&file, meta.len()).map_err(io)?;
+    let bytes = Bytes::of(&file, &meta).map_err(io)?;
+    if !meta.is_file() && bytes.get().len() as u64 > PIPE_LIMIT {
+        let what = "the text of a pipe (bytes)";
+        return Err(TraceError::TooLarge { path: path.to_owned(), what, limit: PIPE_LIMIT });
+    }
     let raw = bytes.get();
     let compressed = raw.starts_with(&[0x1f, 0x8b]);
     let mut loaded = Loaded {
@@ -98,11 +105,13 @@ enum Bytes {
 }
 
 impl Bytes {
-    fn of(file: &File, len: u64) -> std::io::Result<Self> {
-        if len < MAP_FROM {
-            let mut buf = Vec::with_capacity(len as usize + 1);
-            // One byte more than the limit tells a file that grew, or a device without a size.
-            file.take(MAP_FROM).read_to_end(&mut buf)?;
+    fn of(file: &File, meta: &std::fs::Metadata) -> std::io::Result<Self> {
+        let len = meta.len();
+        if len < MAP_FROM || !meta.is_file() {
+            let mut buf = Vec::new();
+            // A pipe tells no size and ends by itself; `/dev/zero` never does.
+            let most = if meta.file_type().is_char_device() { MAP_FROM } else { PIPE_LIMIT + 1 };
+            file.take(most).read_to_end(&mut buf)?;
             return Ok(Bytes::Read(buf));
         }
         // SAFETY: the map is read-only and lives as long as `Bytes`. Another process that truncates the file
