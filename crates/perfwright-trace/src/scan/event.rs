@@ -12,6 +12,8 @@ use crate::store::{
 
 /// Longest operator shape text kept, bytes; a longer one is dropped.
 const DIMS_LIMIT: usize = 4096;
+/// Largest time stamp and duration, ns (about 126 years): the difference of two fits an `i64`.
+const TIME_LIMIT: u64 = 4_000_000_000_000_000_000;
 /// Distinct categories counted by name; the rest is counted together.
 const CATEGORY_LIMIT: usize = 256;
 
@@ -160,8 +162,8 @@ impl Builder {
         if dur > 0 {
             self.store.complete_events += 1;
         }
-        // A dur that makes the end overflow is as wrong as one that is not a number.
-        if ts.checked_add(dur).is_none() {
+        // Times that no clock shows are as wrong as those that are not a number.
+        if ts.unsigned_abs() > TIME_LIMIT || dur.unsigned_abs() > TIME_LIMIT {
             return self.set_aside(kind, e);
         }
         match kind {
