@@ -1,5 +1,7 @@
 //! Device work on one time line: what runs at each moment, what is exposed, and where nothing runs.
 
+use hashbrown::HashMap;
+
 use crate::names::{Category, Classified};
 use crate::store::{Ident, KERNEL, Store};
 
@@ -32,6 +34,7 @@ pub(crate) struct Timeline {
 pub(crate) fn timelines(store: &Store, classes: &[Classified]) -> Vec<(Ident, Timeline)> {
     let d = &store.devices;
     let mut lines: Vec<(Ident, Timeline)> = Vec::new();
+    let mut line_of: HashMap<Ident, usize> = HashMap::new();
     for i in 0..d.len() {
         let pid = store.device_pid(i);
         let role = match (d.kind[i] == KERNEL, &classes[d.name[i] as usize].category) {
@@ -40,10 +43,11 @@ pub(crate) fn timelines(store: &Store, classes: &[Classified]) -> Vec<(Ident, Ti
             (true, _) => Role::Compute,
         };
         let work = Work { start: d.ts[i], end: d.ts[i] + d.dur[i], role, row: i as u32 };
-        match lines.iter_mut().find(|l| l.0 == pid) {
-            Some(line) => line.1.work.push(work),
-            None => lines.push((pid, Timeline { work: vec![work], reach: Vec::new() })),
-        }
+        let at = *line_of.entry(pid).or_insert_with(|| {
+            lines.push((pid, Timeline { work: Vec::new(), reach: Vec::new() }));
+            lines.len() - 1
+        });
+        lines[at].1.work.push(work);
     }
     for (_, line) in &mut lines {
         let mut latest = i64::MIN;
