@@ -285,7 +285,9 @@ fn ops_by_external_id(store: &Store, host: &Host) -> OpsById {
         *process = Some(own);
         ops.insert((own, ext), row as u32);
     }
-    shared.iter().for_each(|ext| drop(wanted.insert(*ext, None)));
+    for ext in shared {
+        wanted.insert(ext, None);
+    }
     let rows: Vec<((Ident, i64), u32)> = ops.into_iter().collect();
     let queries = rows.iter().enumerate().map(|(slot, &(_, op))| {
         let op = op as usize;
