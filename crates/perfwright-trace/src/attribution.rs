@@ -1,6 +1,6 @@
 //! Which Python line launched each piece of device work, and how that is known.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::align::{Companion, Place, align};
 use crate::backward::Backward;
@@ -9,7 +9,7 @@ use crate::frames::{FrameInfo, FrameRules, frame_infos, source_text};
 use crate::intern::{NO_STR, StrId};
 use crate::links::{Context, NO_ROW, contexts, is_graph_launch, launches_of_devices};
 use crate::steps::Steps;
-use crate::store::{NONE, Store};
+use crate::store::{Ident, NONE, Store};
 
 /// How the source of device work is known, or why it is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -189,14 +189,14 @@ pub(crate) fn attribute(
         .map(|i| {
             let row = host.launch_of[i];
             if row == NO_ROW {
-                return match by_id.get(&d.ext[i]).filter(|_| d.ext[i] != NONE) {
+                return match by_id.of_device(d.ext[i]) {
                     Some((context, op)) => from_context(store, &mut texts, *context, *op, Method::ExternalId),
                     None => Found { method: Method::Unlinked, source: NO_TEXT, op: NO_TEXT, layer: None },
                 };
             }
             let context = host.launches[row as usize];
             let op = match context.op {
-                NO_ROW => by_id.get(&store.launches.ext[row as usize]).map_or(NO_ROW, |h| h.1),
+                NO_ROW => by_id.of_launch(store, row as usize).map_or(NO_ROW, |h| h.1),
                 op => op,
             };
             if is_graph_launch(store.strings.bytes(store.launches.name[row as usize])) {
@@ -238,33 +238,64 @@ fn from_context(store: &Store, texts: &mut Texts, context: Context, op: u32, met
     Found { method, source, op, layer: context.layer }
 }
 
+/// Operators by External id, with their contexts. Every process counts its ids for itself.
+#[derive(Default)]
+struct OpsById {
+    by_process: HashMap<(Ident, i64), (Context, u32)>,
+    /// The process of an id, unless several use it.
+    process: HashMap<i64, Option<Ident>>,
+}
+
+impl OpsById {
+    /// The operator of device work that has no launch: only where the id is of one process.
+    fn of_device(&self, ext: i64) -> Option<&(Context, u32)> {
+        let process = (*self.process.get(&ext).filter(|_| ext != NONE)?)?;
+        self.by_process.get(&(process, ext))
+    }
+
+    fn of_launch(&self, store: &Store, row: usize) -> Option<&(Context, u32)> {
+        let l = &store.launches;
+        self.by_process.get(&(store.lanes[l.lane[row] as usize].0, l.ext[row]))
+    }
+}
+
 /// Operators that device work without a launch names, with their contexts.
-fn ops_by_external_id(store: &Store, host: &Host) -> HashMap<i64, (Context, u32)> {
+fn ops_by_external_id(store: &Store, host: &Host) -> OpsById {
     let d = &store.devices;
-    let mut wanted: HashMap<i64, u32> = (0..d.len())
+    let mut wanted: HashMap<i64, Option<Ident>> = (0..d.len())
         .filter(|&i| host.launch_of[i] == NO_ROW && d.ext[i] != NONE)
-        .map(|i| (d.ext[i], NO_ROW))
+        .map(|i| (d.ext[i], None))
         .collect();
     for (row, context) in host.launches.iter().enumerate() {
         if context.op == NO_ROW && store.launches.ext[row] != NONE {
-            wanted.insert(store.launches.ext[row], NO_ROW);
+            wanted.insert(store.launches.ext[row], None);
         }
     }
     if wanted.is_empty() {
-        return HashMap::new();
+        return OpsById::default();
     }
-    for (row, ext) in store.ops.ext.iter().enumerate() {
-        if let Some(slot) = wanted.get_mut(ext) {
-            *slot = row as u32;
+    let mut ops: HashMap<(Ident, i64), u32> = HashMap::new();
+    let mut shared: HashSet<i64> = HashSet::new();
+    for (row, &ext) in store.ops.ext.iter().enumerate() {
+        let Some(process) = wanted.get_mut(&ext) else { continue };
+        let own = store.lanes[store.ops.lane[row] as usize].0;
+        if process.is_some_and(|p| p != own) {
+            shared.insert(ext);
         }
+        *process = Some(own);
+        ops.insert((own, ext), row as u32);
     }
-    let rows: Vec<(i64, u32)> = wanted.into_iter().filter(|w| w.1 != NO_ROW).collect();
+    for ext in shared {
+        wanted.insert(ext, None);
+    }
+    let rows: Vec<((Ident, i64), u32)> = ops.into_iter().collect();
     let queries = rows.iter().enumerate().map(|(slot, &(_, op))| {
         let op = op as usize;
         (store.ops.lane[op], store.ops.ts[op], slot as u32)
     });
     let found = contexts(store, &host.infos, queries.collect(), rows.len());
-    rows.into_iter().zip(found).map(|((ext, op), context)| (ext, (context, op))).collect()
+    let by_process = rows.into_iter().zip(found).map(|((key, op), context)| (key, (context, op))).collect();
+    OpsById { by_process, process: wanted }
 }
 
 /// Aligns the kernels of each graph replay; returns how many found a source, of how many.

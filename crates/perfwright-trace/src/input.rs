@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
@@ -15,8 +16,8 @@ use crate::store::Store;
 
 /// Files up to this size are read; larger ones are mapped.
 const MAP_FROM: u64 = 1 << 20;
-/// Most bytes taken from a pipe, which cannot be mapped and has no size to check.
-const PIPE_LIMIT: u64 = 4 << 30;
+/// Most that is read from a pipe, which cannot be mapped, bytes.
+const PIPE_LIMIT: u64 = 2 << 30;
 /// Inflated text is scanned in blocks of this size, bytes.
 const BLOCK: usize = 8 << 20;
 /// Largest single event or metadata value that an inflating stream may hold back, bytes.
@@ -57,8 +58,12 @@ pub fn read(path: &Path, options: ReadOptions<'_>) -> Result<Loaded, TraceError>
     let io = |source| TraceError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
-    let bytes =
-        if meta.is_file() { Bytes::of(&file, meta.len()) } else { Bytes::of_pipe(&file) }.map_err(io)?;
+    let bytes = if meta.is_file() { Bytes::of(&file, meta.len()) } else { Bytes::of_pipe(&file, &meta) }
+        .map_err(io)?;
+    if !meta.is_file() && bytes.get().len() as u64 > PIPE_LIMIT {
+        let what = "the text of a pipe (bytes)";
+        return Err(TraceError::TooLarge { path: path.to_owned(), what, limit: PIPE_LIMIT });
+    }
     let raw = bytes.get();
     let compressed = raw.starts_with(&[0x1f, 0x8b]);
     let mut loaded = Loaded {
@@ -121,18 +126,16 @@ impl Bytes {
         // and nothing was written. Text that changes under the scanner is handled like any other bytes.
         #[expect(unsafe_code, reason = "mapping a file; gigabyte traces are not copied")]
         let map = unsafe { memmap2::Mmap::map(file)? };
-        map.advise(memmap2::Advice::Sequential)?;
+        // Advice is only that: a file system that does not take it changes nothing.
+        let _ = map.advise(memmap2::Advice::Sequential);
         Ok(Bytes::Mapped(map))
     }
 
-    /// A pipe or device: read to its end.
-    fn of_pipe(file: &File) -> std::io::Result<Self> {
+    /// A pipe tells no size and ends by itself; a device such as `/dev/zero` never does.
+    fn of_pipe(file: &File, meta: &std::fs::Metadata) -> std::io::Result<Self> {
+        let most = if meta.file_type().is_char_device() { MAP_FROM } else { PIPE_LIMIT + 1 };
         let mut buf = Vec::new();
-        file.take(PIPE_LIMIT + 1).read_to_end(&mut buf)?;
-        if buf.len() as u64 > PIPE_LIMIT {
-            let cause = format!("the pipe gave more than {PIPE_LIMIT} bytes; write it to a file first");
-            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, cause));
-        }
+        file.take(most).read_to_end(&mut buf)?;
         Ok(Bytes::Read(buf))
     }
 

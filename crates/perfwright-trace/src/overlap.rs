@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use serde::Serialize;
 
-use crate::steps::{Class, Step, Steps};
+use crate::steps::{Class, NO_STEP, Steps};
 use crate::store::{Ident, KERNEL, Store};
 use crate::sweep::{Charge, Role, Timeline};
 
@@ -114,6 +114,8 @@ struct Sum {
     after: HashMap<u32, i64>,
     before: HashMap<u32, i64>,
     steps: HashMap<u32, (i64, i64)>,
+    /// Device rows of the compute before and after the row that was added last.
+    last: (Option<u32>, Option<u32>),
     memory: bool,
 }
 
@@ -148,16 +150,25 @@ pub(crate) fn overlap(
             sum.total += length;
             sum.exposed += out;
             let (prev, next) = neighbours.around(line, at);
-            let mut bound = 0;
+            let step = steps.of_device[row];
+            // A kernel between two rows of one kind is next to both, and counts once.
+            let mut near = 0;
+            let mut beside = |at: usize, counted: [Option<u32>; 2]| {
+                let w = &line.work[at];
+                if steps.of_device[w.row as usize] == step && !counted.contains(&Some(w.row)) {
+                    near += w.end - w.start;
+                }
+                Some(w.row)
+            };
             if let Some(p) = prev {
                 *sum.after.entry(d.name[line.work[p].row as usize]).or_default() += length;
-                bound += line.work[p].end - line.work[p].start;
+                sum.last.0 = beside(p, [sum.last.0, sum.last.1]);
             }
             let mut risk = Risk::Unclear;
             if let Some(n) = next {
                 let follow = &line.work[n];
                 *sum.before.entry(d.name[follow.row as usize]).or_default() += length;
-                bound += follow.end - follow.start;
+                sum.last.1 = beside(n, [sum.last.0, sum.last.1]);
                 let tight = (length * 15 / 100).clamp(TIGHT.0, TIGHT.1);
                 let other = d.stream[follow.row as usize] != d.stream[row];
                 risk = match follow.start - w.end {
@@ -167,10 +178,9 @@ pub(crate) fn overlap(
                 };
             }
             sum.risk[risk as usize] += out.max(1);
-            let step = steps.of_device[row];
             let slot = sum.steps.entry(step).or_default();
             slot.0 += out;
-            slot.1 += bound;
+            slot.1 += near;
         }
     }
     let mut rows: Vec<OverlapRow> = sums
@@ -229,14 +239,20 @@ fn action(s: &Sum, bound: i64, risk: Risk, share: f64) -> Action {
     }
 }
 
-/// Compute wall time of each step.
+/// Compute wall time of each step; that outside of steps is the time of [`NO_STEP`].
 fn compute_per_step(lines: &[(Ident, Timeline)], steps: &Steps) -> HashMap<u32, i64> {
     let by_pid: HashMap<Ident, &Timeline> = lines.iter().map(|(pid, line)| (*pid, line)).collect();
-    let of = |(i, step): (usize, &Step)| {
-        let line = by_pid.get(&step.pid)?;
-        Some((i as u32, line.window(step.start, step.end)[Charge::Compute as usize]))
-    };
-    steps.list.iter().enumerate().filter_map(of).collect()
+    let compute = |line: &Timeline, from: i64, to: i64| line.window(from, to)[Charge::Compute as usize];
+    let mut rest: i64 = lines.iter().map(|(_, line)| compute(line, line.span().0, line.span().1)).sum();
+    let mut out = HashMap::new();
+    for (i, step) in steps.list.iter().enumerate() {
+        let Some(line) = by_pid.get(&step.pid) else { continue };
+        let inside = compute(line, step.start, step.end);
+        rest -= inside;
+        out.insert(i as u32, inside);
+    }
+    out.insert(NO_STEP, rest.max(0));
+    out
 }
 
 /// The nearest compute before and after each place of a time line.

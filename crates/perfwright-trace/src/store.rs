@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
+
 use crate::intern::{Interner, NO_STR, StrId};
 
 /// "No value" in an integer column.
@@ -345,15 +347,16 @@ impl Store {
             n @ Ident::Num(_) => n,
         };
         let map_pairs = |ours: &mut Vec<(Ident, Ident)>, theirs: &[(Ident, Ident)]| -> Vec<u32> {
+            let mut known: HashMap<(Ident, Ident), u32> =
+                ours.iter().enumerate().map(|(i, &p)| (p, i as u32)).collect();
             theirs
                 .iter()
                 .map(|&(a, b)| {
                     let pair = (map_ident(a), map_ident(b));
-                    let at = ours.iter().position(|&p| p == pair).unwrap_or_else(|| {
+                    *known.entry(pair).or_insert_with(|| {
                         ours.push(pair);
-                        ours.len() - 1
-                    });
-                    at as u32
+                        (ours.len() - 1) as u32
+                    })
                 })
                 .collect()
         };

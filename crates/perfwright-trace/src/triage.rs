@@ -105,10 +105,12 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
     let mut sum = Sum::default();
     for File { path: file, rank: named } in &files {
         let loaded = read(file, how)?;
-        if named.is_none()
-            && let Some(rank) = options.rank
-            && describe(&loaded.store, file).rank != Some(rank)
-            && file != path
+        // A single file that does not tell its rank is taken at the user's word.
+        if let Some(rank) = options.rank
+            && (named.is_none() || file == path)
+            && let known = describe(&loaded.store, file).rank
+            && known != Some(rank)
+            && (known.is_some() || file != path)
         {
             continue;
         }

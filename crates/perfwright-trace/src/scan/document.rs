@@ -129,6 +129,9 @@ impl Document {
         }
         match self.state {
             State::Start => match c.peek()? {
+                0xFE | 0xFF => {
+                    return Err(Stop::Bad(c.pos, "this looks like UTF-16; convert it to UTF-8 first"));
+                }
                 b'{' => {
                     c.pos += 1;
                     self.state = State::Object;
@@ -235,7 +238,14 @@ impl Document {
         if self.store.events == 0 && self.malformed() > 0 {
             return Err(Refused::NotTrace("its array does not hold trace events"));
         }
-        let reason = if let Some(cut) = cut_by {
+        // Every sum of the analysis is a part of this one.
+        let sum: i128 = self.store.devices.dur.iter().map(|&d| i128::from(d)).sum();
+        if sum > i128::from(i64::MAX / 8) {
+            return Err(Refused::NotTrace("the durations of its device events add to more than 36 years"));
+        }
+        let reason = if let Some(cut) = cut_by.as_ref().filter(|_| self.state == State::Done) {
+            Some(format!("all events were read, but what follows them in the file is not sound: {cut}"))
+        } else if let Some(cut) = cut_by {
             Some(format!("{cut}; {} events up to there were read", self.store.events))
         } else if self.state != State::Done {
             Some(format!("the text ends inside the document at byte {text_bytes}: it was cut off"))

@@ -47,6 +47,12 @@ fn run_triage(args: &TriageArgs, context: &mut Context) -> Outcome {
 fn start(args: &TriageArgs, context: &Context) -> Result<Recording, Diagnostic> {
     let file = |path: &Path| {
         let meta = std::fs::metadata(path).map_err(|e| Diagnostic::reading(path, &e))?;
+        if !meta.is_file() && !meta.is_dir() {
+            return Err(Diagnostic::new(codes::INPUT_READ_FAILED, "the input cannot be recorded")
+                .file(path)
+                .cause("a pipe or device can be read only once, and a run keeps its inputs")
+                .help("save the trace to a file first"));
+        }
         let bytes = meta.is_file().then_some(meta.len());
         Ok::<_, Diagnostic>(json!({"path": path.display().to_string(), "bytes": bytes}))
     };
@@ -158,7 +164,7 @@ fn diagnostic(e: &TraceError) -> Diagnostic {
                 .help("give a trace file, or a folder with *.json or *.json.gz traces")
         }
         TraceError::NoRank { path, rank } => {
-            Diagnostic::new(codes::INPUT_NO_TRACES, format!("the folder holds no trace of rank {rank}"))
+            Diagnostic::new(codes::INPUT_NO_TRACES, format!("there is no trace of rank {rank}"))
                 .file(path)
                 .help(
                     "leave out --rank to triage every rank; ranks come from file names such as TP-0 or rank0",
