@@ -3,7 +3,6 @@
 mod common;
 
 use common::{ask, ask_text};
-use perfwright_trace::error::TraceError;
 use perfwright_trace::steps::Class;
 use perfwright_trace::triage::{TriageOptions, triage};
 use xtask::scratch::Scratch;
