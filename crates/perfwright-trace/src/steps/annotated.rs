@@ -190,6 +190,10 @@ fn merge_nested(mut host: Vec<Pass>) -> Vec<Pass> {
 
 /// Key of a device range: the host pass it belongs to, its device, and its own row when it has no host pass.
 type SpanKey = (Option<usize>, Ident, Option<usize>);
+/// Extents of device ranges.
+type Spans = HashMap<SpanKey, (i64, i64)>;
+/// Annotation rows with the range that each is part of.
+type Members = Vec<(usize, SpanKey)>;
 
 /// Extents of device ranges. A range stands once a stream; those of one pass are joined. `works_on` says whether a
 /// pass launched work on a device: of passes with one id, that one is meant. With the extents, which annotation row
@@ -199,7 +203,7 @@ fn device_spans(
     passes: &[Pass],
     device: &[(usize, Label)],
     works_on: impl Fn(usize, Ident) -> bool,
-) -> (HashMap<SpanKey, (i64, i64)>, Vec<(usize, SpanKey)>) {
+) -> (Spans, Members) {
     let a = &store.annotations;
     let mut primary: HashMap<(StrId, i64), Vec<usize>> = HashMap::new();
     let mut secondary: HashMap<(StrId, i64), Vec<usize>> = HashMap::new();
