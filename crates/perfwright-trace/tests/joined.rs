@@ -125,3 +125,22 @@ fn links_to_traces_count_once_and_what_cannot_be_read_is_named() {
     link(&outside.path().join("gone.json"), "rank4.json");
     assert_eq!(ask(dir.path()).inputs.len(), 2, "a link that leads nowhere is no trace");
 }
+
+#[test]
+fn passes_at_once_on_two_streams_keep_their_own_work() {
+    let mut events = Vec::new();
+    for step in 0..3 {
+        for (label, stream) in [(PREFILL, 7), (DECODE, 9)] {
+            let from = step * 1000 + (stream - 7) * 20;
+            events.push(event("gpu_user_annotation", label, ("0", stream), (from, 800), ""));
+            for i in 0..5 {
+                let name = format!("k_{stream}");
+                events.push(event("kernel", &name, ("0", stream), (from + 50 + i * 100, 60), ""));
+            }
+        }
+    }
+    let t = ask_text(&trace(&events));
+    let rows: Vec<_> = t.tables.kernels.iter().map(|r| (r.class, r.kernel.as_str(), r.launches)).collect();
+    assert_eq!(rows, [(Class::Prefill, "k_7", 15), (Class::Decode, "k_9", 15)]);
+    assert!(t.steps.iter().all(|s| s.device_ns == 300_000), "{:?}", t.steps);
+}

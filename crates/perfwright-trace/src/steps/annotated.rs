@@ -68,7 +68,8 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
         step.end = step.end.max(end);
         of_device[d] = id;
     }
-    let mut spans = device_spans(store, &passes, &device, |pass, pid| step_of.contains_key(&(pass, pid)));
+    let (mut spans, members) =
+        device_spans(store, &passes, &device, |pass, pid| step_of.contains_key(&(pass, pid)));
     let mut ranges: HashMap<u32, (i64, i64)> = HashMap::new();
     for (&(pass, pid), &id) in &step_of {
         if let Some(span) = spans.remove(&(Some(pass), pid, None)) {
@@ -106,6 +107,8 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
         list.sort_by_key(|&i| steps[i].start);
     }
     let mut reach: HashMap<Ident, i64> = HashMap::new(); // latest end of a step that has begun, by device
+    let mut step_of_span: HashMap<SpanKey, u32> =
+        step_of.iter().map(|(&(pass, pid), &id)| ((Some(pass), pid, None), id)).collect();
     for ((pass, pid, own), (start, end)) in rest {
         let (label, name) = match (pass, own) {
             (Some(p), _) => (passes[p].label, passes[p].name),
@@ -124,12 +127,41 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
         let latest = reach.entry(pid).or_insert(i64::MIN);
         if let Some(i) = around {
             (steps[i].start, steps[i].end, steps[i].by) = (start, end, Source::DeviceAnnotation);
+            step_of_span.insert((pass, pid, own), i as u32);
         } else if *latest < end {
             *latest = end;
+            step_of_span.insert((pass, pid, own), steps.len() as u32);
             steps.push(Step::new(label, Some(name), pid, start, end, Source::DeviceAnnotation));
         }
     }
+    settle_by_stream(store, &members, &step_of_span, &mut of_device);
     (steps, of_device)
+}
+
+/// Work without a launch record belongs to the range that its own stream shows around it: passes that run at once
+/// on two streams cannot be told apart by time.
+fn settle_by_stream(
+    store: &Store,
+    members: &[(usize, SpanKey)],
+    step_of_span: &HashMap<SpanKey, u32>,
+    of_device: &mut [u32],
+) {
+    let a = &store.annotations;
+    let mut by_lane: HashMap<u32, Vec<(i64, i64, u32)>> = HashMap::new();
+    for &(row, key) in members {
+        if let Some(&step) = step_of_span.get(&key) {
+            by_lane.entry(a.lane[row]).or_default().push((a.ts[row], a.ts[row] + a.dur[row], step));
+        }
+    }
+    by_lane.values_mut().for_each(|list| list.sort_unstable());
+    let d = &store.devices;
+    for (i, step) in of_device.iter_mut().enumerate().filter(|(_, s)| **s == NO_STEP) {
+        let Some(list) = by_lane.get(&d.lane[i]) else { continue };
+        let at = list.partition_point(|r| r.0 <= d.ts[i]);
+        if let Some(range) = list[..at].last().filter(|r| r.1 > d.ts[i]) {
+            *step = range.2;
+        }
+    }
 }
 
 /// One pass may carry two labels, one inside the other; an outer range around several labelled passes is none.
@@ -170,15 +202,20 @@ fn merge_nested(mut host: Vec<Pass>) -> Vec<Pass> {
 
 /// Key of a device range: the host pass it belongs to, its device, and its own row when it has no host pass.
 type SpanKey = (Option<usize>, Ident, Option<usize>);
+/// Extents of device ranges.
+type Spans = HashMap<SpanKey, (i64, i64)>;
+/// Annotation rows with the range that each is part of.
+type Members = Vec<(usize, SpanKey)>;
 
 /// Extents of device ranges. A range stands once a stream; those of one pass are joined. `works_on` says whether a
-/// pass launched work on a device: of passes with one id, that one is meant.
+/// pass launched work on a device: of passes with one id, that one is meant. With the extents, which annotation row
+/// is part of which.
 fn device_spans(
     store: &Store,
     passes: &[Pass],
     device: &[(usize, Label)],
     works_on: impl Fn(usize, Ident) -> bool,
-) -> HashMap<SpanKey, (i64, i64)> {
+) -> (Spans, Members) {
     let a = &store.annotations;
     let mut primary: HashMap<(StrId, i64), Vec<usize>> = HashMap::new();
     let mut secondary: HashMap<(StrId, i64), Vec<usize>> = HashMap::new();
@@ -192,6 +229,7 @@ fn device_spans(
     }
     let mut spans: HashMap<SpanKey, (i64, i64)> = HashMap::new();
     let mut own: Vec<usize> = Vec::new();
+    let mut members = Vec::new();
     for (at, &(row, _)) in device.iter().enumerate() {
         let key = (a.name[row], a.ext[row]);
         let pid = store.lanes[a.lane[row] as usize].0;
@@ -204,6 +242,7 @@ fn device_spans(
             ours.or_else(|| begun().next()).or(candidates.first()).copied()
         };
         if let Some(pass) = of(&primary) {
+            members.push((row, (Some(pass), pid, None)));
             let span = spans.entry((Some(pass), pid, None)).or_insert((start, end));
             *span = (span.0.min(start), span.1.max(end));
         } else if of(&secondary).is_none() {
@@ -221,8 +260,9 @@ fn device_spans(
         let span = spans.entry(key).or_insert((start, end));
         *span = (span.0.min(start), span.1.max(end));
         last.insert((a.name[row], pid), key);
+        members.push((row, key));
     }
-    spans
+    (spans, members)
 }
 
 /// For every runtime call the host pass it lies in, or [`NO_ROW`].
