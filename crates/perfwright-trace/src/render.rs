@@ -270,6 +270,12 @@ fn fusions(t: &Triage, cut_off: Option<f64>) -> Table {
         }
         table.push(cells);
     }
+    if !full && !explained.is_empty() {
+        table.notes.push(
+            "saves <=: the kernels that would go, and at most 5 us of launch gap before each; rows may share kernels"
+                .to_owned(),
+        );
+    }
     if !small.is_empty() {
         let cut_off = percent(cut_off.unwrap_or(0.0));
         table.notes.push(format!("{} more under {cut_off} of their class", small.len()));
