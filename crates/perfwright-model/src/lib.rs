@@ -28,7 +28,7 @@ pub mod parallel;
 pub mod params;
 mod pattern;
 pub mod quant;
-//pub mod render;
+pub mod render;
 pub mod report;
 pub mod roofline;
 pub mod show;

@@ -4,4 +4,5 @@ pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod man;
 pub(crate) mod markdown_help;
+pub(crate) mod model;
 pub(crate) mod trace;

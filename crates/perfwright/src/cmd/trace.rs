@@ -50,7 +50,8 @@ fn print(answer: &Triage, context: &mut Context) -> Outcome {
     if let Some(path) = &stop.file {
         stopped = stopped.file(path);
     }
-    context.tell(&stopped.help(format!("`perfwright explain {}` says how to record a usable trace", code.id)));
+    context
+        .tell(&stopped.help(format!("`perfwright explain {}` says how to record a usable trace", code.id)));
     Ok(Exit::HardStop)
 }
 
@@ -86,8 +87,10 @@ fn texts(dir: &Path) -> Result<Vec<CatalogText>, Diagnostic> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Diagnostic::reading(dir, &e)),
     };
-    let mut paths: Vec<PathBuf> =
-        entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|x| x == "toml")).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| p.extension().is_some_and(|x| x == "toml"))
+        .collect();
     paths.sort();
     let read = |p: PathBuf| match std::fs::read_to_string(&p) {
         Ok(text) => Ok((p.display().to_string(), text)),
@@ -100,21 +103,27 @@ fn texts(dir: &Path) -> Result<Vec<CatalogText>, Diagnostic> {
 fn diagnostic(e: &TraceError) -> Diagnostic {
     match e {
         TraceError::Io { path, source } => Diagnostic::reading(path, source),
-        TraceError::NoTrace { path, looked_at } => Diagnostic::new(codes::INPUT_NO_TRACES, "the folder holds no trace")
-            .file(path)
-            .cause(format!("none of its {looked_at} JSON files holds trace events"))
-            .help("give a trace file, or a folder with *.json or *.json.gz traces"),
+        TraceError::NoTrace { path, looked_at } => {
+            Diagnostic::new(codes::INPUT_NO_TRACES, "the folder holds no trace")
+                .file(path)
+                .cause(format!("none of its {looked_at} JSON files holds trace events"))
+                .help("give a trace file, or a folder with *.json or *.json.gz traces")
+        }
         TraceError::NoRank { path, rank } => {
             Diagnostic::new(codes::INPUT_NO_TRACES, format!("the folder holds no trace of rank {rank}"))
                 .file(path)
-                .help("leave out --rank to triage every rank; ranks come from file names such as TP-0 or rank0")
+                .help(
+                    "leave out --rank to triage every rank; ranks come from file names such as TP-0 or rank0",
+                )
         }
         TraceError::Empty { path } => Diagnostic::new(codes::INPUT_EMPTY, "the file is empty").file(path),
-        TraceError::NotJson { path, offset, cause } => Diagnostic::new(codes::INPUT_NOT_JSON, "this is not JSON")
-            .file(path)
-            .place(format!("byte {offset}"))
-            .cause(cause.clone())
-            .help("give a trace that torch.profiler exported"),
+        TraceError::NotJson { path, offset, cause } => {
+            Diagnostic::new(codes::INPUT_NOT_JSON, "this is not JSON")
+                .file(path)
+                .place(format!("byte {offset}"))
+                .cause(cause.clone())
+                .help("give a trace that torch.profiler exported")
+        }
         TraceError::NotTrace { path, cause } => {
             Diagnostic::new(codes::INPUT_OTHER_SHAPE, "the JSON holds no trace events")
                 .file(path)
@@ -122,7 +131,9 @@ fn diagnostic(e: &TraceError) -> Diagnostic {
                 .help("give a trace that torch.profiler exported")
         }
         TraceError::Gzip { path, cause } => {
-            Diagnostic::new(codes::INPUT_GZIP_CORRUPT, "the gzip data is damaged").file(path).cause(cause.clone())
+            Diagnostic::new(codes::INPUT_GZIP_CORRUPT, "the gzip data is damaged")
+                .file(path)
+                .cause(cause.clone())
         }
         TraceError::TooDeep { path, offset, limit } => {
             Diagnostic::new(codes::INPUT_TOO_DEEP, "the JSON is nested too deeply")
@@ -135,6 +146,8 @@ fn diagnostic(e: &TraceError) -> Diagnostic {
                 .file(path)
                 .cause(format!("{what} is over the limit of {limit}"))
         }
-        other => Diagnostic::new(codes::INPUT_READ_FAILED, "cannot use the catalogue").cause(other.to_string()),
+        other => {
+            Diagnostic::new(codes::INPUT_READ_FAILED, "cannot use the catalogue").cause(other.to_string())
+        }
     }
 }
