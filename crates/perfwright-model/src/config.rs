@@ -110,6 +110,12 @@ pub fn from_value(
     };
     let reader = Reader { f, m, hidden, max_context, notes: std::cell::RefCell::default() };
     let (layers, mtp) = layers(&reader)?;
+    // Widths of embeddings per layer, of which the model may have none.
+    if reader.f.count(&["hidden_size_per_layer_input"], MAX_WIDTH)? == Some(0) {
+        let _ = reader.f.has(&["vocab_size_per_layer_input"]);
+    } else if reader.f.has(&["hidden_size_per_layer_input"]) {
+        reader.note("embeddings per layer (hidden_size_per_layer_input) are not counted");
+    }
     let head_bias = reader.f.flag(&["lm_head_bias"])?.unwrap_or(false);
     let quantization = quant::read(&reader, &outer, dtype, quant)?;
     let towers = towers(outer_object);

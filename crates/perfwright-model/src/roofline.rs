@@ -94,7 +94,8 @@ pub struct StepTime {
 
 /// Adds up the times of operators.
 pub fn step(times: &[Time]) -> StepTime {
-    let bound_by = |bound: Bound| times.iter().filter(|t| t.bound == bound).map(|t| t.time_us).sum::<f64>();
+    let bound_by =
+        |bound: Bound| times.iter().filter(|t| t.bound == bound).fold(0.0, |all, t| all + t.time_us);
     let shares = [
         (Bound::Memory, bound_by(Bound::Memory)),
         (Bound::Compute, bound_by(Bound::Compute)),
@@ -103,9 +104,9 @@ pub fn step(times: &[Time]) -> StepTime {
     ];
     let bound = shares.iter().fold(shares[0], |best, share| if share.1 > best.1 { *share } else { best }).0;
     let sums = [
-        times.iter().map(|t| t.compute_us).sum::<f64>(),
-        times.iter().map(|t| t.memory_us).sum(),
-        times.iter().map(|t| t.communication_us).sum(),
+        times.iter().fold(0.0, |all, t| all + t.compute_us),
+        times.iter().fold(0.0, |all, t| all + t.memory_us),
+        times.iter().fold(0.0, |all, t| all + t.communication_us),
     ];
     StepTime {
         time_us: times.iter().map(|t| t.time_us).sum(),

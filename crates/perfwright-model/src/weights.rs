@@ -178,7 +178,7 @@ pub fn of(layer: &Layer, hidden: u64) -> Weights {
     for ffn in &layer.ffns {
         match ffn {
             Ffn::Dense { intermediate, gated, bias } => dense(&mut w, *intermediate, *gated, *bias, hidden),
-            Ffn::Moe(moe) => experts(&mut w, moe, hidden),
+            Ffn::Moe(moe) => experts(&mut w, moe, hidden, layer.ffns.len() > 1),
         }
     }
     w.vector("norms", layer.norms * hidden * if layer.norm_bias { 2 } else { 1 }, false);
@@ -450,7 +450,8 @@ fn dense(w: &mut Weights, width: u64, gated: bool, bias: bool, hidden: u64) {
     ));
 }
 
-fn experts(w: &mut Weights, moe: &Moe, hidden: u64) {
+/// `beside`: the layer has a dense network too, which then holds the name `mlp`.
+fn experts(w: &mut Weights, moe: &Moe, hidden: u64, beside: bool) {
     const UP: &[&str] = &[
         "mlp.experts.0.up_proj",
         "mlp.experts.0.gate_proj",
@@ -515,6 +516,9 @@ fn experts(w: &mut Weights, moe: &Moe, hidden: u64) {
             &["mixer.fc2_latent_proj", "mlp.latent_up_proj"],
         ));
     }
+    const BESIDE_UP: &[&str] = &["experts.0.up_proj", "moe.experts.0.up_proj"];
+    const BESIDE_DOWN: &[&str] = &["experts.0.down_proj", "moe.experts.0.down_proj"];
+    let (up_modules, down_modules) = if beside { (BESIDE_UP, BESIDE_DOWN) } else { (UP, DOWN) };
     let (ups, up, shared_up) = if moe.gated {
         (2, "experts_gate_up", "shared_gate_up_proj")
     } else {
@@ -526,8 +530,8 @@ fn experts(w: &mut Weights, moe: &Moe, hidden: u64) {
         copies: moe.experts,
         ..one(name, Role::Routed, input, output, Cut::Experts { output: into }, modules)
     };
-    w.matrix(expert(up, width, ups * moe.intermediate, true, UP));
-    w.matrix(expert("experts_down", moe.intermediate, width, false, DOWN));
+    w.matrix(expert(up, width, ups * moe.intermediate, true, up_modules));
+    w.matrix(expert("experts_down", moe.intermediate, width, false, down_modules));
     if moe.shared > 0 {
         w.matrix(one(shared_up, Role::Shared, hidden, ups * moe.shared, Cut::Output, SHARED_UP));
         w.matrix(one("shared_down_proj", Role::Shared, moe.shared, hidden, Cut::Input, SHARED_DOWN));

@@ -159,7 +159,9 @@ fn fitted<T>(
 
 fn from_kinds(r: &Reader<'_>, kinds: &[&str]) -> Vec<Mix> {
     let mix = |kind: &&str| match *kind {
-        "full_attention" | "attention" | "global" | "global_attention" => Mix::Attention(Reach::Full),
+        "full_attention" | "deepseek_sparse_attention" | "attention" | "global" | "global_attention" => {
+            Mix::Attention(Reach::Full)
+        }
         "sliding_attention" | "local" | "local_attention" | "sliding_window" => {
             Mix::Attention(Reach::Sliding)
         }
@@ -190,6 +192,10 @@ fn mixes(r: &Reader<'_>, count: u64, drafts: u64) -> Result<Vec<Mix>, ModelError
             let at: std::collections::BTreeSet<u64> = attention.iter().filter_map(|v| v.as_u64()).collect();
             return Ok(each(&|i| if at.contains(&(i + 1)) { full } else { Mix::Linear }));
         }
+    }
+    if let Some(kinds) = r.f.counts("attn_type_list", 1)? {
+        let kinds = fitted(r, "attn_type_list", kinds, count, drafts)?;
+        return Ok(kinds.iter().map(|softmax| if *softmax == 1 { full } else { Mix::Linear }).collect());
     }
     if let Some(pattern) = r.f.counts("hybrid_layer_pattern", 1)? {
         let pattern = fitted(r, "hybrid_layer_pattern", pattern, count, drafts)?;
@@ -257,11 +263,11 @@ fn moe_layers(r: &Reader<'_>, count: u64, drafts: u64) -> Result<Vec<bool>, Mode
     if off || r.f.count(&EXPERTS, super::fields::MAX_EXPERTS)?.unwrap_or(0) < 2 {
         return Ok(all(false));
     }
+    let first_dense = r.f.count(&["first_k_dense_replace", "num_dense_layers"], MAX_LAYERS)?.unwrap_or(0);
     if let Some(list) = r.f.texts("mlp_layer_types")? {
         let list = fitted(r, "mlp_layer_types", list, count, drafts)?;
         return Ok(list.iter().map(|kind| *kind != "dense").collect());
     }
-    let first_dense = r.f.count(&["first_k_dense_replace", "num_dense_layers"], MAX_LAYERS)?.unwrap_or(0);
     if let Some((_, value)) = r.f.get(&["moe_layer_freq"]) {
         if value.is_array() {
             let list = r.f.counts("moe_layer_freq", 1)?.unwrap_or_default();
