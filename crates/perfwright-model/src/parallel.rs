@@ -74,7 +74,7 @@ impl Parallel {
         if self.pp > model.layers.len() as u64 {
             return no(format!("--pp {} is more than the model's {} layers", self.pp, model.layers.len()));
         }
-        if self.tp * self.dp % self.ep != 0 {
+        if !(self.tp * self.dp).is_multiple_of(self.ep) {
             return no(format!(
                 "--ep {} does not divide the {} ranks of a stage",
                 self.ep,
@@ -89,7 +89,7 @@ impl Parallel {
                 }
                 if let KeyValue::Heads { heads, .. } = a.kv
                     && heads % self.tp != 0
-                    && self.tp % heads != 0
+                    && !self.tp.is_multiple_of(heads)
                 {
                     return no(format!(
                         "--tp {} and the {heads} key and value heads do not divide each other",

@@ -1,4 +1,5 @@
 //! FLOPs and parameters against PyTorch's own counter: `tests/flops/README.md` says how the numbers came about.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
 //! Published parameters and cache sizes of real models. The data is outside the repository.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
 
 use std::path::PathBuf;
 
@@ -112,7 +113,7 @@ fn all_configs_read() {
                 }
                 // Class defaults that describe no model: experts without a number per token; heads that do not divide.
                 Err(e) => {
-                    assert!(["deepseek_v2.json", "glm4_moe.json"].contains(&name.as_str()), "{name}: {e}")
+                    assert!(["deepseek_v2.json", "glm4_moe.json"].contains(&name.as_str()), "{name}: {e}");
                 }
             }
         }

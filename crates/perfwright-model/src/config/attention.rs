@@ -202,7 +202,7 @@ fn key_value_heads(
     let own_dim = f.positive(&["head_dim", "attention_head_dim", "kv_channels"], MAX_DIM)?;
     let dim = match own_dim {
         Some(dim) => dim,
-        None if r.hidden % heads == 0 && r.hidden / heads <= MAX_DIM => r.hidden / heads,
+        None if r.hidden.is_multiple_of(heads) && r.hidden / heads <= MAX_DIM => r.hidden / heads,
         None => {
             return Err(
                 f.missing(&["head_dim"], "the head dimension, as hidden_size is no multiple of the heads")
@@ -231,7 +231,7 @@ fn key_value_heads(
             }
         }
     }
-    if kv > heads || heads % kv != 0 {
+    if kv > heads || !heads.is_multiple_of(kv) {
         let expected = format!("a divisor of the {heads} attention heads");
         return Err(f.wrong("num_key_value_heads", &kv.into(), &expected));
     }

@@ -21,6 +21,9 @@ pub(crate) const MAX_EXPERTS: u64 = 1 << 16;
 /// Largest context, window or other count of tokens.
 pub(crate) const MAX_TOKENS: u64 = 1 << 34;
 
+/// A field that is an object: its name and value.
+pub(crate) type Named<'a> = (&'a str, &'a Map<String, Value>);
+
 /// One object of a config.
 pub(crate) struct Fields<'a> {
     file: &'a Path,
@@ -136,10 +139,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An object.
-    pub(crate) fn object(
-        &self,
-        names: &[&str],
-    ) -> Result<Option<(&'a str, &'a Map<String, Value>)>, ModelError> {
+    pub(crate) fn object(&self, names: &[&str]) -> Result<Option<Named<'a>>, ModelError> {
         let Some((name, value)) = self.get(names) else { return Ok(None) };
         match value.as_object() {
             Some(object) => Ok(Some((name, object))),
@@ -181,7 +181,7 @@ impl<'a> Fields<'a> {
             .filter(|(name, value)| {
                 !read.contains(name.as_str())
                     && match value {
-                        Value::Array(list) => !list.is_empty() && list.iter().all(|v| v.is_u64()),
+                        Value::Array(list) => !list.is_empty() && list.iter().all(Value::is_u64),
                         value => dimension(value),
                     }
             })

@@ -189,7 +189,8 @@ fn mixes(r: &Reader<'_>, count: u64, drafts: u64) -> Result<Vec<Mix>, ModelError
         let list = |name: &str| kda.get(name).and_then(|v| v.as_array());
         if let Some(attention) = list("full_attn_layers") {
             // The lists count layers from 1.
-            let at: std::collections::BTreeSet<u64> = attention.iter().filter_map(|v| v.as_u64()).collect();
+            let at: std::collections::BTreeSet<u64> =
+                attention.iter().filter_map(serde_json::Value::as_u64).collect();
             return Ok(each(&|i| if at.contains(&(i + 1)) { full } else { Mix::Linear }));
         }
     }
@@ -233,7 +234,7 @@ fn windows(r: &Reader<'_>, count: u64) -> Result<Vec<Mix>, ModelError> {
         let rope = r.f.counts("no_rope_layers", 1)?.filter(|list| list.len() as u64 == count);
         let chunked = |i: u64| match &rope {
             Some(rope) => rope.get(i as usize) == Some(&1),
-            None => (i + 1) % 4 != 0,
+            None => !(i + 1).is_multiple_of(4),
         };
         return Ok(each(&|i| if chunked(i) { Mix::Attention(Reach::Chunked) } else { full }));
     }

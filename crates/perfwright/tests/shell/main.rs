@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
 
 mod explain;
+mod model;
 mod output;
 mod settings;
 mod usage;
