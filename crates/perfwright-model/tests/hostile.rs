@@ -1,5 +1,4 @@
 //! Configs that somebody made to hurt: no panic, no overflow, an answer or an error.
-#![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
 
 use std::path::Path;
 

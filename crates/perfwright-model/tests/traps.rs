@@ -41,10 +41,10 @@ fn deepseek_v3() -> Value {
     })
 }
 
-fn with(mut value: Value, fields: Value) -> Value {
+fn with(mut value: Value, mut fields: Value) -> Value {
     let object = value.as_object_mut().unwrap();
-    for (key, field) in fields.as_object().unwrap() {
-        object.insert(key.clone(), field.clone());
+    for (key, field) in std::mem::take(fields.as_object_mut().unwrap()) {
+        object.insert(key, field);
     }
     value
 }
