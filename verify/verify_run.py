@@ -456,7 +456,8 @@ class Run:
             self.differ(name, what)
         last = None
         if self.events and not closed and self.events[-1][1]["event"]["kind"] == "evidence":
-            last = self.events[-1][1]["event"].get("evidence", {}).get("name")
+            record = self.events[-1][1]["event"].get("evidence")
+            last = record.get("name") if isinstance(record, dict) else None
         seen, total, pending = set(), 0, None
         for entry in evidence:
             name = entry["name"]
@@ -564,15 +565,70 @@ def strings(value):
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def check_manifest(manifest):
+def optional(entry, key, test):
+    return entry.get(key) is None or test(entry[key])
+
+
+def is_text(value):
+    return isinstance(value, str)
+
+
+def is_gpu(gpu):
+    return (
+        isinstance(gpu, dict)
+        and is_text(gpu.get("name"))
+        and optional(gpu, "memory_bytes", is_count)
+        and optional(gpu, "driver", is_text)
+    )
+
+
+def is_host(host):
+    if not isinstance(host, dict) or not isinstance(host.get("gpus"), dict):
+        return False
+    devices = host["gpus"].get("devices")
+    return (
+        all(optional(host, key, is_text) for key in ("cpu", "kernel"))
+        and all(optional(host, key, is_count) for key in ("logical_cpus", "memory_bytes"))
+        and isinstance(devices, list)
+        and all(is_gpu(gpu) for gpu in devices)
+        and optional(host["gpus"], "reason", is_text)
+    )
+
+
+def is_repo(repo):
+    if not (isinstance(repo, dict) and is_text(repo.get("name")) and is_text(repo.get("path"))):
+        return False
+    state = repo.get("state")
+    if not isinstance(state, dict) or len(state) != 1:
+        return False
+    kind, fields = next(iter(state.items()))
+    if not isinstance(fields, dict):
+        return False
+    if kind == "unavailable":
+        return is_text(fields.get("reason"))
+    return (
+        kind == "commit"
+        and is_text(fields.get("commit"))
+        and optional(fields, "branch", is_text)
+        and is_count(fields.get("changed_paths"))
+    )
+
+
+def check_conditions(value):
+    """What the first event and the manifest both hold."""
     for key in ("perfwright", "procedure", "contract_sha256"):
-        require(isinstance(manifest.get(key), str), key)
-    require(is_time(manifest.get("started")) and is_time(manifest.get("ended")), "started or ended")
-    require(strings(manifest.get("argv")), "argv")
-    env = manifest.get("env")
+        require(is_text(value.get(key)), key)
+    require(strings(value.get("argv")), "argv")
+    env = value.get("env")
     require(isinstance(env, dict) and strings(list(env.values())), "env")
-    require(isinstance(manifest.get("host"), dict) and isinstance(manifest["host"].get("gpus"), dict), "host")
-    for key in ("repos", "evidence", "gates"):
+    require(is_host(value.get("host")), "host")
+    require(isinstance(value.get("repos"), list) and all(is_repo(repo) for repo in value["repos"]), "repos")
+
+
+def check_manifest(manifest):
+    check_conditions(manifest)
+    require(is_time(manifest.get("started")) and is_time(manifest.get("ended")), "started or ended")
+    for key in ("evidence", "gates"):
         require(isinstance(manifest.get(key), list), key)
     require(len(manifest["evidence"]) <= MAX_ENTRIES and len(manifest["gates"]) <= MAX_GATES, "a list within the limits")
     for entry in manifest["evidence"]:
@@ -675,9 +731,15 @@ def verify(root):
             except Refused as error:
                 run.differ("%s:%d" % (LEDGER, line), str(error))
     if run.events and run.events[0][1]["event"]["kind"] == "open":
-        schema = run.events[0][1]["event"].get("schema")
-        if schema != "perfwright.ledger/v1":
-            run.unknown.append("%s: schema %r" % (LEDGER, schema))
+        opening = run.events[0][1]["event"]
+        if isinstance(opening.get("schema"), str) and opening["schema"] != "perfwright.ledger/v1":
+            run.unknown.append("%s: schema %r" % (LEDGER, opening["schema"]))
+        else:
+            try:
+                require(isinstance(opening.get("schema"), str), "schema")
+                check_conditions(opening)
+            except Refused as error:
+                run.differ("%s:1" % LEDGER, str(error))
     closed = run.closed is not None
     manifest = None
     if closed or (MANIFEST in files and run.lines == 0 and not data):

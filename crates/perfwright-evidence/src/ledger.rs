@@ -21,7 +21,7 @@ const LINE_START: &[u8] = b"{\"at\":\"";
 ///
 /// # Errors
 /// The event has no canonical form.
-pub(crate) fn line(seq: u64, at: &str, prev: &str, event: Value) -> Result<Vec<u8>, CanonicalError> {
+pub(crate) fn line(seq: u64, at: &str, prev: &str, event: &Value) -> Result<Vec<u8>, CanonicalError> {
     let mut object = json!({ "seq": seq, "at": at, "prev": prev, "event": event });
     let hash = sha256_hex(&canonical(&object)?);
     object["hash"] = Value::String(hash);
@@ -204,7 +204,7 @@ impl Scan {
                 }
             }
             Ok(_) => {
-                self.differ(DifferenceKind::EventUnparsable, "text after the event instead of a line feed")
+                self.differ(DifferenceKind::EventUnparsable, "text after the event instead of a line feed");
             }
             Err(_) if is_line_beginning(tail) => self.torn_bytes = tail.len() as u64,
             Err(error) => self.differ(DifferenceKind::EventUnparsable, error.to_string()),
@@ -239,7 +239,7 @@ mod tests {
         let mut bytes = Vec::new();
         let mut prev = NO_PREVIOUS.to_owned();
         for (seq, event) in events.iter().enumerate() {
-            let raw = line(seq as u64, "2026-01-02T03:04:05.678Z", &prev, event.clone()).expect("canonical");
+            let raw = line(seq as u64, "2026-01-02T03:04:05.678Z", &prev, event).expect("canonical");
             prev = sha256_hex(&raw);
             bytes.extend_from_slice(&raw);
             bytes.push(b'\n');

@@ -47,6 +47,7 @@ mod model;
 mod name;
 mod redact;
 mod run;
+mod schemas;
 mod show;
 mod time;
 mod verdict;
@@ -69,6 +70,7 @@ pub use model::{
 pub use name::{CONTRACT, LEDGER, MANIFEST, NameError, check_name};
 pub use redact::{REDACTED, Redactor, SecretInBinary};
 pub use run::{Finished, RunError, RunSpec, RunWriter, set_aside};
+pub use schemas::schemas;
 pub use show::{LIST_SCHEMA, ListReport, RunState, RunSummary, SHOW_SCHEMA, ShowReport, list_runs, show};
 pub use time::{Clock, default_run_dir_name, is_timestamp, timestamp};
 pub use verdict::Rule;

@@ -100,10 +100,11 @@ mod tests {
 
     #[test]
     fn rules_in_their_order() {
-        use Outcome::{Fail, HardStop, NotApplicable, Pass};
         let m = Some(Basis::Measured);
         let i = Some(Basis::Imported);
-        let cases: [(&[(Outcome, Option<Basis>)], VerdictOutcome, VerdictOutcome, Option<Basis>); 8] = [
+        use Outcome::{Fail, HardStop, NotApplicable, Pass};
+        type Gates<'a> = &'a [(Outcome, Option<Basis>)];
+        let cases: [(Gates, VerdictOutcome, VerdictOutcome, Option<Basis>); 8] = [
             (&[], VerdictOutcome::Inconclusive, VerdictOutcome::Inconclusive, None),
             (&[(NotApplicable, None)], VerdictOutcome::Inconclusive, VerdictOutcome::Inconclusive, None),
             (&[(Pass, m), (NotApplicable, None)], VerdictOutcome::Pass, VerdictOutcome::Answered, m),

@@ -7,6 +7,8 @@
 //! Both are aligned by the order of kernel names. Nothing is guessed: a kernel that finds no partner stays without
 //! a source.
 
+use std::cmp::Reverse;
+
 use hashbrown::HashMap;
 
 /// Where something in a companion trace was launched from.
@@ -45,30 +47,58 @@ pub(crate) struct Companion {
     pub(crate) sequences: Vec<Sequence>,
 }
 
+/// A run of kernels that wants origins: one graph replay, or the work of one step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// Requests of the step.
+    pub(crate) batch: Option<u64>,
+    /// Query tokens of the step.
+    pub(crate) tokens: Option<u64>,
+    /// Which graph replay of its step it is: a model captured in pieces replays them in order.
+    pub(crate) nth: usize,
+}
+
 /// For each kernel of `replay` (raw names in start order) the index of the origin it aligns with.
 ///
-/// The sequence with most partners is used; between equals the one whose batch is the smallest not below `batch`,
-/// since engines pad a batch up to a captured size.
-pub(crate) fn align(companion: &Companion, replay: &[&str], batch: Option<u64>) -> Vec<Option<usize>> {
-    let mut best: Option<(usize, std::cmp::Reverse<u64>, Vec<Option<usize>>)> = None;
+/// The sequence with most partners is used. Between equals the one whose size is the smallest that holds the step,
+/// since engines pad a batch (SGLang counts requests, vLLM tokens) up to a captured size; then the piece at the same
+/// place in the order of its size's pieces.
+pub(crate) fn align(companion: &Companion, replay: &[&str], place: Place) -> Vec<Option<usize>> {
+    let mut best: Option<(Rank, Vec<Option<usize>>)> = None;
     let mut names: HashMap<&str, usize> = HashMap::new();
     for name in replay {
         *names.entry(name).or_default() += 1;
     }
+    let mut pieces: HashMap<Option<u64>, usize> = HashMap::new();
     for sequence in &companion.sequences {
+        let piece = pieces.entry(sequence.batch).or_default();
+        let off = piece.abs_diff(place.nth);
+        *piece += 1;
         let pairs = align_sequence(sequence, replay, &names);
         let hits = pairs.iter().flatten().count();
-        let distance = match (sequence.batch, batch) {
-            (Some(s), Some(b)) if s >= b => s - b,
-            (Some(s), Some(b)) => (b - s).saturating_add(1 << 32), // a smaller capture cannot hold the batch
-            _ => 1 << 40,
-        };
-        let candidate = (hits, std::cmp::Reverse(distance), pairs);
-        if hits > 0 && best.as_ref().is_none_or(|b| (candidate.0, candidate.1) > (b.0, b.1)) {
-            best = Some(candidate);
+        let rank = Rank { hits, size: Reverse(distance(sequence.batch, place)), piece: Reverse(off) };
+        if hits > 0 && best.as_ref().is_none_or(|b| rank > b.0) {
+            best = Some((rank, pairs));
         }
     }
-    best.map_or_else(|| vec![None; replay.len()], |(.., pairs)| pairs)
+    best.map_or_else(|| vec![None; replay.len()], |(_, pairs)| pairs)
+}
+
+/// What makes one sequence a better partner than another, the most telling first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    hits: usize,
+    size: Reverse<u64>,
+    piece: Reverse<usize>,
+}
+
+fn distance(captured: Option<u64>, place: Place) -> u64 {
+    let to = |size: Option<u64>| match (captured, size) {
+        (Some(c), Some(s)) if c >= s => c - s,
+        (Some(c), Some(s)) => (s - c).saturating_add(1 << 32), // a smaller capture cannot hold the step
+        _ => 1 << 40,
+    };
+    to(place.batch).min(to(place.tokens))
 }
 
 fn align_sequence(sequence: &Sequence, replay: &[&str], names: &HashMap<&str, usize>) -> Vec<Option<usize>> {
@@ -108,7 +138,8 @@ mod tests {
     use super::*;
 
     fn companion(capture: bool, kernels: &[&str]) -> Companion {
-        let calls = kernels.iter().enumerate().map(|(i, k)| Call { kernel: (*k).to_owned(), origin: i }).collect();
+        let calls =
+            kernels.iter().enumerate().map(|(i, k)| Call { kernel: (*k).to_owned(), origin: i }).collect();
         let origins = (0..kernels.len())
             .map(|i| Origin { source: Some(format!("m.py:{i} f")), op: None, layer: None })
             .collect();
@@ -116,26 +147,29 @@ mod tests {
     }
 
     fn sources(c: &Companion, replay: &[&str]) -> Vec<Option<String>> {
-        align(c, replay, Some(32)).into_iter().map(|o| o.and_then(|o| c.origins[o].source.clone())).collect()
+        align(c, replay, Place { batch: Some(32), ..Place::default() })
+            .into_iter()
+            .map(|o| o.and_then(|o| c.origins[o].source.clone()))
+            .collect()
     }
 
     #[test]
     fn same_order_pairs_one_to_one() {
         let c = companion(true, &["a", "b", "a"]);
-        assert_eq!(sources(&c, &["a", "b", "a"]), [
-            Some("m.py:0 f".to_owned()),
-            Some("m.py:1 f".to_owned()),
-            Some("m.py:2 f".to_owned())
-        ]);
+        assert_eq!(
+            sources(&c, &["a", "b", "a"]),
+            [Some("m.py:0 f".to_owned()), Some("m.py:1 f".to_owned()), Some("m.py:2 f".to_owned())]
+        );
     }
 
     #[test]
     fn two_streams_pair_by_name() {
         let c = companion(true, &["a", "b", "a", "b"]);
         let got = sources(&c, &["a", "a", "b", "b"]);
-        assert_eq!(got.iter().flatten().map(String::as_str).collect::<Vec<_>>(), [
-            "m.py:0 f", "m.py:2 f", "m.py:1 f", "m.py:3 f"
-        ]);
+        assert_eq!(
+            got.iter().flatten().map(String::as_str).collect::<Vec<_>>(),
+            ["m.py:0 f", "m.py:2 f", "m.py:1 f", "m.py:3 f"]
+        );
     }
 
     #[test]
@@ -151,8 +185,34 @@ mod tests {
     fn the_captured_batch_that_holds_ours_wins() {
         let mut c = companion(true, &["a"]);
         c.origins.push(Origin { source: Some("big".into()), ..Origin::default() });
-        c.sequences.push(Sequence { batch: Some(64), calls: vec![Call { kernel: "a".into(), origin: 1 }], capture: true });
-        assert_eq!(align(&c, &["a"], Some(33)), [Some(1)]);
-        assert_eq!(align(&c, &["a"], Some(30)), [Some(0)]);
+        c.sequences.push(Sequence {
+            batch: Some(64),
+            calls: vec![Call { kernel: "a".into(), origin: 1 }],
+            capture: true,
+        });
+        let place = |batch, tokens| Place { batch: Some(batch), tokens, nth: 0 };
+        assert_eq!(align(&c, &["a"], place(33, None)), [Some(1)]);
+        assert_eq!(align(&c, &["a"], place(30, None)), [Some(0)]);
+        assert_eq!(
+            align(&c, &["a"], place(8, Some(40))),
+            [Some(0)],
+            "a capture that holds the requests is enough"
+        );
+        assert_eq!(align(&c, &["a"], place(70, Some(60))), [Some(1)], "or the tokens");
+    }
+
+    #[test]
+    fn pieces_of_a_model_keep_their_order() {
+        let piece = |origin| Sequence {
+            batch: Some(64),
+            calls: vec![Call { kernel: "a".into(), origin }],
+            capture: true,
+        };
+        let origins = (0..3).map(|i| Origin { layer: Some(i), ..Origin::default() }).collect();
+        let c = Companion { origins, sequences: vec![piece(0), piece(1), piece(2)] };
+        for nth in 0..3 {
+            let place = Place { batch: Some(40), tokens: Some(60), nth };
+            assert_eq!(align(&c, &["a"], place), [Some(nth)]);
+        }
     }
 }

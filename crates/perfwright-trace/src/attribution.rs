@@ -1,13 +1,15 @@
 //! Which Python line launched each piece of device work, and how that is known.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
-use crate::align::{Call, Companion, Origin, Sequence, align};
+use crate::align::{Companion, Place, align};
+use crate::backward::Backward;
+use crate::companion::{captured, meeting_name};
 use crate::frames::{FrameInfo, FrameRules, frame_infos, source_text};
 use crate::intern::{NO_STR, StrId};
 use crate::links::{Context, NO_ROW, contexts, is_graph_launch, launches_of_devices};
-use crate::steps::{NO_STEP, Steps, grammar};
-use crate::store::{KERNEL, MEMCPY, NONE, Store};
+use crate::steps::Steps;
+use crate::store::{Ident, NONE, Store};
 
 /// How the source of device work is known, or why it is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,7 +97,7 @@ pub(crate) struct Found {
 pub(crate) struct Attribution {
     pub(crate) found: Vec<Found>,
     pub(crate) texts: Vec<String>,
-    /// Graph kernels that a capture trace was aligned with, and how many there were.
+    /// Graph kernels that a capture trace gave a source, and all graph kernels.
     pub(crate) aligned: (u64, u64),
 }
 
@@ -145,9 +147,9 @@ impl Texts {
 pub(crate) struct Host {
     /// Launch of each device event, or [`NO_ROW`].
     pub(crate) launch_of: Vec<u32>,
-    infos: Vec<FrameInfo>,
+    pub(crate) infos: Vec<FrameInfo>,
     /// Context of each launch.
-    launches: Vec<Context>,
+    pub(crate) launches: Vec<Context>,
 }
 
 impl Host {
@@ -166,7 +168,7 @@ impl Host {
 }
 
 /// True for runtime calls that put work on a device.
-fn launches_work(api: &[u8]) -> bool {
+pub(crate) fn launches_work(api: &[u8]) -> bool {
     let has = |word: &[u8]| memchr::memmem::find(api, word).is_some();
     has(b"Launch") || has(b"Memcpy") || has(b"Memset") || has(b"emcpy") || has(b"emset")
 }
@@ -187,14 +189,14 @@ pub(crate) fn attribute(
         .map(|i| {
             let row = host.launch_of[i];
             if row == NO_ROW {
-                return match by_id.get(&d.ext[i]).filter(|_| d.ext[i] != NONE) {
+                return match by_id.of_device(d.ext[i]) {
                     Some((context, op)) => from_context(store, &mut texts, *context, *op, Method::ExternalId),
                     None => Found { method: Method::Unlinked, source: NO_TEXT, op: NO_TEXT, layer: None },
                 };
             }
             let context = host.launches[row as usize];
             let op = match context.op {
-                NO_ROW => by_id.get(&store.launches.ext[row as usize]).map_or(NO_ROW, |h| h.1),
+                NO_ROW => by_id.of_launch(store, row as usize).map_or(NO_ROW, |h| h.1),
                 op => op,
             };
             if is_graph_launch(store.strings.bytes(store.launches.name[row as usize])) {
@@ -203,7 +205,8 @@ pub(crate) fn attribute(
             if context.rank < 2
                 && let Some(forward) = backward.of(op)
             {
-                let f = from_context(store, &mut texts, forward.unwrap_or(Context::EMPTY), op, Method::Sequence);
+                let f =
+                    from_context(store, &mut texts, forward.unwrap_or(Context::EMPTY), op, Method::Sequence);
                 if f.source == NO_TEXT {
                     return Found { method: Method::BackwardMiss, ..f };
                 }
@@ -214,7 +217,7 @@ pub(crate) fn attribute(
         .collect();
     let own = capture.is_none().then(|| captured(store, host));
     let capture = capture.or(own.as_ref()).filter(|c| !c.sequences.is_empty());
-    let mut aligned = (0, 0);
+    let mut aligned = (0, found.iter().filter(|f| f.method == Method::GraphLaunch).count() as u64);
     if let Some(c) = capture {
         aligned = align_graphs(store, host, steps, c, &mut found, &mut texts);
     }
@@ -235,246 +238,64 @@ fn from_context(store: &Store, texts: &mut Texts, context: Context, op: u32, met
     Found { method, source, op, layer: context.layer }
 }
 
+/// Operators by External id, with their contexts. Every process counts its ids for itself.
+#[derive(Default)]
+struct OpsById {
+    by_process: HashMap<(Ident, i64), (Context, u32)>,
+    /// The process of an id, unless several use it.
+    process: HashMap<i64, Option<Ident>>,
+}
+
+impl OpsById {
+    /// The operator of device work that has no launch: only where the id is of one process.
+    fn of_device(&self, ext: i64) -> Option<&(Context, u32)> {
+        let process = (*self.process.get(&ext).filter(|_| ext != NONE)?)?;
+        self.by_process.get(&(process, ext))
+    }
+
+    fn of_launch(&self, store: &Store, row: usize) -> Option<&(Context, u32)> {
+        let l = &store.launches;
+        self.by_process.get(&(store.lanes[l.lane[row] as usize].0, l.ext[row]))
+    }
+}
+
 /// Operators that device work without a launch names, with their contexts.
-fn ops_by_external_id(store: &Store, host: &Host) -> HashMap<i64, (Context, u32)> {
+fn ops_by_external_id(store: &Store, host: &Host) -> OpsById {
     let d = &store.devices;
-    let mut wanted: HashMap<i64, u32> = (0..d.len())
+    let mut wanted: HashMap<i64, Option<Ident>> = (0..d.len())
         .filter(|&i| host.launch_of[i] == NO_ROW && d.ext[i] != NONE)
-        .map(|i| (d.ext[i], NO_ROW))
+        .map(|i| (d.ext[i], None))
         .collect();
     for (row, context) in host.launches.iter().enumerate() {
         if context.op == NO_ROW && store.launches.ext[row] != NONE {
-            wanted.insert(store.launches.ext[row], NO_ROW);
+            wanted.insert(store.launches.ext[row], None);
         }
     }
     if wanted.is_empty() {
-        return HashMap::new();
+        return OpsById::default();
     }
-    for (row, ext) in store.ops.ext.iter().enumerate() {
-        if let Some(slot) = wanted.get_mut(ext) {
-            *slot = row as u32;
+    let mut ops: HashMap<(Ident, i64), u32> = HashMap::new();
+    let mut shared: HashSet<i64> = HashSet::new();
+    for (row, &ext) in store.ops.ext.iter().enumerate() {
+        let Some(process) = wanted.get_mut(&ext) else { continue };
+        let own = store.lanes[store.ops.lane[row] as usize].0;
+        if process.is_some_and(|p| p != own) {
+            shared.insert(ext);
         }
+        *process = Some(own);
+        ops.insert((own, ext), row as u32);
     }
-    let rows: Vec<(i64, u32)> = wanted.into_iter().filter(|w| w.1 != NO_ROW).collect();
+    for ext in shared {
+        wanted.insert(ext, None);
+    }
+    let rows: Vec<((Ident, i64), u32)> = ops.into_iter().collect();
     let queries = rows.iter().enumerate().map(|(slot, &(_, op))| {
         let op = op as usize;
         (store.ops.lane[op], store.ops.ts[op], slot as u32)
     });
     let found = contexts(store, &host.infos, queries.collect(), rows.len());
-    rows.into_iter().zip(found).map(|((ext, op), context)| (ext, (context, op))).collect()
-}
-
-/// The forward frames of backward operators.
-struct Backward {
-    /// By row of a backward operator: the context of its forward operator, if one is recorded.
-    forward: HashMap<u32, Option<Context>>,
-    /// For every operator the enclosing backward operator, or [`NO_ROW`].
-    enclosing: Vec<u32>,
-}
-
-impl Backward {
-    fn new(store: &Store, host: &Host) -> Self {
-        let p = &store.ops;
-        let is_backward = |i: usize| {
-            p.fwd_thread[i] > 0 && p.seq[i] != NONE
-                || store.strings.bytes(p.name[i]).starts_with(b"autograd::engine::evaluate_function")
-        };
-        let mut enclosing = vec![NO_ROW; p.len()];
-        let mut open: Vec<(u32, i64)> = Vec::new();
-        let mut any = false;
-        for i in 0..p.len() {
-            while open.last().is_some_and(|&(o, end)| p.lane[o as usize] != p.lane[i] || end <= p.ts[i]) {
-                open.pop();
-            }
-            if is_backward(i) {
-                open.push((i as u32, p.ts[i] + p.dur[i]));
-                any = true;
-            }
-            enclosing[i] = open.first().map_or(NO_ROW, |o| o.0);
-        }
-        if !any {
-            return Backward { forward: HashMap::new(), enclosing: Vec::new() };
-        }
-        // The forward operator of a sequence number is the last that began with it outside of the backward pass.
-        let mut by_seq: HashMap<i64, u32> = HashMap::new();
-        for i in 0..p.len() {
-            if p.seq[i] != NONE && p.fwd_thread[i] <= 0 && enclosing[i] == NO_ROW {
-                by_seq.insert(p.seq[i], i as u32);
-            }
-        }
-        let flows = flow_sources(store);
-        let mut rows: Vec<u32> = enclosing.iter().copied().filter(|&e| e != NO_ROW).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        let mut queries = Vec::new();
-        for (slot, &row) in rows.iter().enumerate() {
-            let i = row as usize;
-            let by_sequence = by_seq.get(&p.seq[i]).filter(|_| p.seq[i] != NONE).map(|&f| (p.lane[f as usize], p.ts[f as usize]));
-            if let Some((lane, ts)) = by_sequence.or_else(|| flows.get(p.lane[i], p.ts[i], p.ts[i] + p.dur[i])) {
-                queries.push((lane, ts, slot as u32));
-            }
-        }
-        let asked: Vec<bool> = {
-            let mut asked = vec![false; rows.len()];
-            queries.iter().for_each(|q| asked[q.2 as usize] = true);
-            asked
-        };
-        let found = contexts(store, &host.infos, queries, rows.len());
-        let forward = rows.iter().enumerate().map(|(slot, &r)| (r, asked[slot].then_some(found[slot]))).collect();
-        Backward { forward, enclosing }
-    }
-
-    /// `None` for work that is not of the backward pass.
-    fn of(&self, op: u32) -> Option<Option<Context>> {
-        let outer = *self.enclosing.get(op as usize)?;
-        self.forward.get(&outer).copied()
-    }
-}
-
-/// fwdbwd flows by their end.
-struct FlowSources {
-    /// (lane, time of the end, lane and time of the start).
-    ends: Vec<(u32, i64, (u32, i64))>,
-}
-
-impl FlowSources {
-    fn get(&self, lane: u32, from: i64, to: i64) -> Option<(u32, i64)> {
-        let at = self.ends.partition_point(|e| (e.0, e.1) < (lane, from));
-        self.ends.get(at).filter(|e| e.0 == lane && e.1 <= to).map(|e| e.2)
-    }
-}
-
-fn flow_sources(store: &Store) -> FlowSources {
-    let f = &store.flows;
-    let starts: HashMap<i64, (u32, i64)> =
-        (0..f.len()).filter(|&i| f.start[i] == 1).map(|i| (f.id[i], (f.lane[i], f.ts[i]))).collect();
-    let mut ends: Vec<_> = (0..f.len())
-        .filter(|&i| f.start[i] == 0)
-        .filter_map(|i| Some((f.lane[i], f.ts[i], *starts.get(&f.id[i])?)))
-        .collect();
-    ends.sort_unstable();
-    FlowSources { ends }
-}
-
-/// The name under which device work and its captured launch meet: copies and fills have none on the host.
-fn meeting_name<'a>(kind: u8, name: &'a str) -> &'a str {
-    match kind {
-        KERNEL => name,
-        MEMCPY => "memcpy",
-        _ => "memset",
-    }
-}
-
-/// The captured graphs of a trace: runs of launches that ran nothing, between the begin and end of a stream
-/// capture, or inside a capture label.
-pub(crate) fn captured(store: &Store, host: &Host) -> Companion {
-    let l = &store.launches;
-    let mut ran = vec![false; l.len()];
-    host.launch_of.iter().filter(|&&r| r != NO_ROW).for_each(|&r| ran[r as usize] = true);
-    let a = &store.annotations;
-    let labels: Vec<(u32, i64, i64, Option<u64>)> = (0..a.len())
-        .filter(|&i| a.device[i] == 0)
-        .filter_map(|i| {
-            let label = grammar::parse(&store.strings.text(a.name[i]))?;
-            (label.class == crate::steps::Class::Capture)
-                .then_some((a.lane[i], a.ts[i], a.ts[i] + a.dur[i], label.batch))
-        })
-        .collect();
-    let mut windows: Vec<(u32, i64, i64)> = Vec::new();
-    let mut begun: HashMap<u32, i64> = HashMap::new();
-    for i in 0..l.len() {
-        let api = store.strings.bytes(l.name[i]);
-        if memchr::memmem::find(api, b"StreamBeginCapture").is_some() {
-            begun.insert(l.lane[i], l.ts[i]);
-        } else if memchr::memmem::find(api, b"StreamEndCapture").is_some()
-            && let Some(start) = begun.remove(&l.lane[i])
-        {
-            windows.push((l.lane[i], start, l.ts[i]));
-        }
-    }
-    if windows.is_empty() {
-        windows = labels.iter().map(|&(lane, start, end, _)| (lane, start, end)).collect();
-    }
-    let mut c = Companion::default();
-    let mut origins: HashMap<Origin, usize> = HashMap::new();
-    for (lane, start, end) in windows {
-        let batch =
-            labels.iter().find(|b| b.0 == lane && b.1 <= start && end <= b.2).and_then(|b| b.3);
-        let from = l.lane.partition_point(|&x| x < lane);
-        let to = from + l.lane[from..].partition_point(|&x| x == lane);
-        let from = from + l.ts[from..to].partition_point(|&t| t < start);
-        let mut calls = Vec::new();
-        for i in (from..to).take_while(|&i| l.ts[i] <= end) {
-            let api = store.strings.bytes(l.name[i]);
-            if ran[i] || !launches_work(api) || is_graph_launch(api) {
-                continue;
-            }
-            let has = |word: &[u8]| memchr::memmem::find(api, word).is_some();
-            let kernel = match l.kernel[i] {
-                NO_STR if has(b"emcpy") => "memcpy".to_owned(),
-                NO_STR if has(b"emset") => "memset".to_owned(),
-                NO_STR => String::new(),
-                name => store.strings.text(name).into_owned(),
-            };
-            calls.push(Call { kernel, origin: origin_of(store, host.launches[i], &mut origins, &mut c.origins) });
-        }
-        // CUDA names no kernel on a launch: then copies alone would be names among blanks.
-        if calls.iter().any(|c| c.kernel.is_empty()) {
-            calls.iter_mut().for_each(|c| c.kernel.clear());
-        }
-        if !calls.is_empty() {
-            c.sequences.push(Sequence { batch, calls, capture: true });
-        }
-    }
-    c
-}
-
-fn origin_of(
-    store: &Store,
-    context: Context,
-    known: &mut HashMap<Origin, usize>,
-    list: &mut Vec<Origin>,
-) -> usize {
-    let origin = Origin {
-        source: (context.frame != NO_STR).then(|| source_text(store, context.frame)),
-        op: store.ops.name.get(context.op as usize).map(|&n| store.strings.text(n).into_owned()),
-        layer: context.layer,
-    };
-    *known.entry(origin.clone()).or_insert_with(|| {
-        list.push(origin);
-        list.len() - 1
-    })
-}
-
-/// The eager steps of a mapping trace.
-pub(crate) fn eager(store: &Store, attribution: &Attribution, steps: &Steps) -> Companion {
-    let d = &store.devices;
-    let mut sequences: Vec<Sequence> =
-        steps.list.iter().map(|s| Sequence { batch: s.batch, ..Sequence::default() }).collect();
-    sequences.push(Sequence::default()); // work outside of steps
-    let mut c = Companion::default();
-    let mut known: HashMap<Origin, usize> = HashMap::new();
-    let text = |i: u32| attribution.texts.get(i as usize).cloned();
-    for i in 0..d.len() {
-        let f = attribution.found[i];
-        if !f.method.attributes() {
-            continue;
-        }
-        let origin = Origin { source: text(f.source), op: text(f.op), layer: f.layer };
-        let at = *known.entry(origin.clone()).or_insert_with(|| {
-            c.origins.push(origin);
-            c.origins.len() - 1
-        });
-        let step = match steps.of_device[i] {
-            NO_STEP => steps.list.len(),
-            s => s as usize,
-        };
-        let name = store.strings.text(d.name[i]);
-        sequences[step].calls.push(Call { kernel: meeting_name(d.kind[i], &name).to_owned(), origin: at });
-    }
-    sequences.retain(|s| !s.calls.is_empty());
-    c.sequences = sequences;
-    c
+    let by_process = rows.into_iter().zip(found).map(|((key, op), context)| (key, (context, op))).collect();
+    OpsById { by_process, process: wanted }
 }
 
 /// Aligns the kernels of each graph replay; returns how many found a source, of how many.
@@ -494,9 +315,13 @@ fn align_graphs(
     }
     let mut order: Vec<_> = replays.into_iter().collect();
     order.sort_unstable();
+    let mut replayed: HashMap<u32, usize> = HashMap::new();
     let groups = order.into_iter().map(|(_, rows)| {
-        let batch = steps.list.get(steps.of_device[rows[0]] as usize).and_then(|s| s.batch);
-        (batch, rows)
+        let step = steps.of_device[rows[0]];
+        let nth = replayed.entry(step).or_default();
+        let place = Place { nth: *nth, ..place(steps, step) };
+        *nth += 1;
+        (place, rows)
     });
     align_groups(store, groups, companion, Method::Capture, found, texts)
 }
@@ -511,30 +336,35 @@ fn align_rest(store: &Store, steps: &Steps, companion: &Companion, found: &mut [
     }
     let mut order: Vec<_> = by_step.into_iter().collect();
     order.sort_unstable();
-    let groups = order.into_iter().map(|(step, rows)| {
-        let batch = steps.list.get(step as usize).and_then(|s| s.batch);
-        (batch, rows)
-    });
+    let groups = order.into_iter().map(|(step, rows)| (place(steps, step), rows));
     align_groups(store, groups, companion, Method::Mapping, found, texts);
+}
+
+fn place(steps: &Steps, step: u32) -> Place {
+    let step = steps.list.get(step as usize);
+    Place { batch: step.and_then(|s| s.batch), tokens: step.and_then(|s| s.tokens), nth: 0 }
 }
 
 fn align_groups(
     store: &Store,
-    groups: impl Iterator<Item = (Option<u64>, Vec<usize>)>,
+    groups: impl Iterator<Item = (Place, Vec<usize>)>,
     companion: &Companion,
     method: Method,
     found: &mut [Found],
     texts: &mut Texts,
 ) -> (u64, u64) {
     let d = &store.devices;
-    let mut memo: HashMap<(Option<u64>, Vec<StrId>), Vec<Option<usize>>> = HashMap::new();
+    // Replays of one graph are many; the same names in the same order align the same way.
+    type Key = (Place, Vec<StrId>);
+    let mut memo: HashMap<Key, Vec<Option<usize>>> = HashMap::new();
     let (mut hits, mut all) = (0, 0);
-    for (batch, rows) in groups {
-        let key = (batch, rows.iter().map(|&i| d.name[i]).collect::<Vec<_>>());
+    for (place, rows) in groups {
+        let key = (place, rows.iter().map(|&i| d.name[i]).collect::<Vec<_>>());
         let pairs = memo.entry(key).or_insert_with(|| {
             let names: Vec<_> = rows.iter().map(|&i| store.strings.text(d.name[i])).collect();
-            let names: Vec<&str> = rows.iter().zip(&names).map(|(&i, n)| meeting_name(d.kind[i], n)).collect();
-            align(companion, &names, batch)
+            let names: Vec<&str> =
+                rows.iter().zip(&names).map(|(&i, n)| meeting_name(d.kind[i], n)).collect();
+            align(companion, &names, place)
         });
         all += rows.len() as u64;
         for (&i, pair) in rows.iter().zip(pairs.iter()) {

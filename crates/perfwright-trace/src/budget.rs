@@ -1,11 +1,11 @@
 //! Where the wall clock of a step goes. Every nanosecond is charged once, so the parts add to the whole.
 
+use hashbrown::HashMap;
 use serde::Serialize;
 
-use crate::links::NO_ROW;
 use crate::steps::{Class, Steps};
-use crate::store::{Ident, Store};
-use crate::sweep::{Role, Timeline, top_role};
+use crate::store::Ident;
+use crate::sweep::Timeline;
 
 /// The wall clock of the steps of one class, or of the whole trace, in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
@@ -70,6 +70,19 @@ impl BudgetRow {
         self.idle_ns += o.idle_ns;
     }
 
+    /// Adds one window.
+    fn charge(&mut self, line: &Timeline, from: i64, to: i64) {
+        let [compute, communication, copies, host_bound, stream_wait, idle] = line.window(from, to);
+        self.steps += 1;
+        self.wall_ns += to - from;
+        self.compute_ns += compute;
+        self.exposed_communication_ns += communication;
+        self.copies_ns += copies;
+        self.host_bound_ns += host_bound;
+        self.stream_wait_ns += stream_wait;
+        self.idle_ns += idle;
+    }
+
     /// The parts with their names, in table order; they add to `wall_ns`.
     pub fn parts(&self) -> [(&'static str, i64); 6] {
         [
@@ -84,19 +97,14 @@ impl BudgetRow {
 }
 
 /// The budgets of a trace: a row a class in class order, then the whole trace.
-pub(crate) fn budget(
-    store: &Store,
-    lines: &[(Ident, Timeline)],
-    steps: &Steps,
-    launch_of: &[u32],
-) -> Vec<BudgetRow> {
-    let waits = waits_before(store);
+pub(crate) fn budget(lines: &[(Ident, Timeline)], steps: &Steps) -> Vec<BudgetRow> {
+    let by_pid: HashMap<Ident, &Timeline> = lines.iter().map(|(pid, line)| (*pid, line)).collect();
     let mut rows: Vec<BudgetRow> = Vec::new();
     for class in Class::ALL {
         let mut row = BudgetRow::new(Scope::Class, Some(class));
         for step in steps.list.iter().filter(|s| s.class == class) {
-            if let Some((_, line)) = lines.iter().find(|l| l.0 == step.pid) {
-                row.add(&window(store, line, step.start, step.end, launch_of, &waits));
+            if let Some(line) = by_pid.get(&step.pid) {
+                row.charge(line, step.start, step.end);
             }
         }
         if row.steps > 0 {
@@ -106,61 +114,10 @@ pub(crate) fn budget(
     let mut whole = BudgetRow::new(Scope::Trace, None);
     for (_, line) in lines {
         let (from, to) = line.span();
-        whole.add(&window(store, line, from, to, launch_of, &waits));
+        whole.charge(line, from, to);
     }
     if whole.steps > 0 {
         rows.push(whole);
     }
     rows
-}
-
-fn window(
-    store: &Store,
-    line: &Timeline,
-    from: i64,
-    to: i64,
-    launch_of: &[u32],
-    waits: &[bool],
-) -> BudgetRow {
-    let mut row = BudgetRow::new(Scope::Class, None);
-    row.steps = 1;
-    row.wall_ns = to - from;
-    line.stretches(from, to, |start, end, running| {
-        let length = end - start;
-        match top_role(running) {
-            Some(Role::Compute) => row.compute_ns += length,
-            Some(Role::Communication) => row.exposed_communication_ns += length,
-            Some(Role::Copy) => row.copies_ns += length,
-            None => {
-                let launch = line.next_from(end).filter(|w| w.start == end).map(|w| launch_of[w.row as usize]);
-                match launch.filter(|&l| l != NO_ROW).map(|l| l as usize) {
-                    Some(l) if store.launches.ts[l] >= start => row.host_bound_ns += length,
-                    Some(l) if waits[l] => row.stream_wait_ns += length,
-                    _ => row.idle_ns += length,
-                }
-            }
-        }
-    });
-    row
-}
-
-/// For each runtime call: its thread made a stream wait for an event since the launch before.
-fn waits_before(store: &Store) -> Vec<bool> {
-    let l = &store.launches;
-    let mut out = vec![false; l.len()];
-    let mut pending = false;
-    for i in 0..l.len() {
-        if i > 0 && l.lane[i] != l.lane[i - 1] {
-            pending = false;
-        }
-        let api = store.strings.bytes(l.name[i]);
-        let has = |word: &[u8]| memchr::memmem::find(api, word).is_some();
-        if has(b"StreamWaitEvent") {
-            pending = true;
-        } else if has(b"Launch") || has(b"emcpy") || has(b"emset") {
-            out[i] = pending;
-            pending = false;
-        }
-    }
-    out
 }

@@ -127,6 +127,7 @@ pub(crate) fn encode(s: &Store) -> Vec<u8> {
         a.negative_duration,
         a.bad_time,
         a.malformed_events,
+        a.trailing_bytes,
     ]);
     let (reason, read) = s.partial.as_ref().map_or(("", u64::MAX), |p| (p.reason.as_str(), p.bytes_read));
     e.text(reason);
@@ -181,10 +182,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Store> {
         s.meta.insert(k, v);
     }
     let n: Vec<u64> = d.column()?;
-    let n = n.first_chunk::<7>()?;
+    let n = n.first_chunk::<8>()?;
     (s.events, s.complete_events, s.text_bytes) = (n[0], n[1], n[2]);
-    s.anomalies =
-        Anomalies { zero_duration: n[3], negative_duration: n[4], bad_time: n[5], malformed_events: n[6] };
+    s.anomalies = Anomalies {
+        zero_duration: n[3],
+        negative_duration: n[4],
+        bad_time: n[5],
+        malformed_events: n[6],
+        trailing_bytes: n[7],
+    };
     let reason = d.text()?;
     let read = *d.column::<u64>()?.first()?;
     s.partial = (read != u64::MAX).then_some(Partial { reason, bytes_read: read });

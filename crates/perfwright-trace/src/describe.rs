@@ -21,7 +21,8 @@ pub(crate) fn describe(store: &Store, path: &Path) -> Description {
         .and_then(|v| v.as_array())
         .map(|list| {
             let names = list.iter().filter_map(|d| d.get("name")?.as_str());
-            let mut names: Vec<String> = names.filter(|n| !n.is_empty()).take(64).map(str::to_owned).collect();
+            let mut names: Vec<String> =
+                names.filter(|n| !n.is_empty()).take(64).map(str::to_owned).collect();
             names.dedup();
             names
         })
@@ -54,17 +55,26 @@ fn framework(store: &Store) -> &'static str {
         ("tokenspeed", "tokenspeed"),
     ];
     for (key, value) in &store.meta {
-        if let Some((_, engine)) = MARKS.iter().find(|(mark, _)| key.starts_with("process_name") && value.contains(mark)) {
+        if let Some((_, engine)) =
+            MARKS.iter().find(|(mark, _)| key.starts_with("process_name") && value.contains(mark))
+        {
             return engine;
         }
     }
     let mut votes = [0u64; 4];
     const ENGINES: [&str; 4] = ["sglang", "vllm", "tensorrt-llm", "tokenspeed"];
+    // Each distinct name counts once: a name may stand in millions of rows.
+    let mut seen = vec![false; store.strings.len()];
     for &name in &store.frames.name {
+        if std::mem::replace(&mut seen[name as usize], true) {
+            continue;
+        }
         let path = store.strings.bytes(name);
         // The directory of the engine's package, not a word anywhere: paths of others may hold the name.
         let has = |dir: &[u8]| memchr::memmem::find(path, dir).is_some();
-        for (vote, dir) in votes.iter_mut().zip([&b"sglang/srt/"[..], b"vllm/", b"tensorrt_llm/", b"tokenspeed/"]) {
+        for (vote, dir) in
+            votes.iter_mut().zip([&b"sglang/srt/"[..], b"vllm/", b"tensorrt_llm/", b"tokenspeed/"])
+        {
             *vote += u64::from(has(dir));
         }
     }
@@ -85,13 +95,20 @@ fn framework(store: &Store) -> &'static str {
 
 fn vendor(store: &Store, gpus: &[String]) -> &'static str {
     let api = |prefix: &[u8]| store.launches.name.iter().any(|&n| store.strings.bytes(n).starts_with(prefix));
-    if store.meta.contains_key("hip_runtime_version") || store.meta.contains_key("roctracer_version") || api(b"hip") {
+    if store.meta.contains_key("hip_runtime_version")
+        || store.meta.contains_key("roctracer_version")
+        || api(b"hip")
+    {
         return "amd";
     }
     if gpus.iter().any(|g| g.contains("AMD") || g.contains("Instinct")) {
         return "amd";
     }
-    if store.meta.contains_key("cuda_runtime_version") || store.meta.contains_key("cupti_version") || api(b"cuda") || api(b"cu") {
+    if store.meta.contains_key("cuda_runtime_version")
+        || store.meta.contains_key("cupti_version")
+        || api(b"cuda")
+        || api(b"cu")
+    {
         return "nvidia";
     }
     if gpus.iter().any(|g| g.contains("NVIDIA") || g.contains("Tesla")) { "nvidia" } else { "unknown" }

@@ -1,5 +1,6 @@
 //! Which files of a folder are traces, and of which rank.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,8 @@ pub(crate) struct Found {
     pub(crate) rank: Option<u32>,
 }
 
-/// The trace itself for a file, or the traces of a folder by rank and name; `rank` picks one rank.
+/// The trace itself for a file, or the traces of a folder by rank and name; `rank` picks one rank, or where no name
+/// holds it the traces whose names hold none.
 pub(crate) fn traces_in(path: &Path, rank: Option<u32>) -> Result<Vec<Found>, TraceError> {
     let io = |source| TraceError::Io { path: path.to_owned(), source };
     let meta = std::fs::metadata(path).map_err(io)?;
@@ -29,19 +31,26 @@ pub(crate) fn traces_in(path: &Path, rank: Option<u32>) -> Result<Vec<Found>, Tr
         return Ok(vec![Found { path: path.to_owned(), rank: rank_of_name(path) }]);
     }
     let mut candidates = Vec::new();
-    collect(path, 0, &mut candidates).map_err(io)?;
+    collect(path, 0, &mut candidates)?;
     let looked_at = candidates.len();
     candidates.sort();
-    let mut found: Vec<Found> = candidates
-        .into_iter()
-        .filter(|p| is_trace(p))
-        .map(|path| Found { rank: rank_of_name(&path), path })
-        .collect();
+    let mut found: Vec<Found> = Vec::new();
+    let mut seen = HashSet::new();
+    for path in candidates {
+        // A link to a trace that is in the folder too (`latest.json.gz`) would count its work twice.
+        let fault = |source| TraceError::Io { path: path.clone(), source };
+        let real = std::fs::canonicalize(&path).map_err(fault)?;
+        if is_trace(&path).map_err(fault)? && seen.insert(real) {
+            found.push(Found { rank: rank_of_name(&path), path });
+        }
+    }
     if found.is_empty() {
         return Err(TraceError::NoTrace { path: path.to_owned(), looked_at });
     }
     if let Some(rank) = rank {
-        found.retain(|f| f.rank == Some(rank));
+        // Where no name tells the rank, the traces themselves are asked (by the caller, who reads them).
+        let named = found.iter().any(|f| f.rank == Some(rank));
+        found.retain(|f| if named { f.rank == Some(rank) } else { f.rank.is_none() });
         if found.is_empty() {
             return Err(TraceError::NoRank { path: path.to_owned(), rank });
         }
@@ -50,14 +59,17 @@ pub(crate) fn traces_in(path: &Path, rank: Option<u32>) -> Result<Vec<Found>, Tr
     Ok(found)
 }
 
-fn collect(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
+/// Links to files are followed, links to folders are not: those may lead in a circle.
+fn collect(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), TraceError> {
+    let fault = |source| TraceError::Io { path: dir.to_owned(), source };
+    for entry in std::fs::read_dir(dir).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        let kind = entry.file_type().map_err(fault)?;
         let path = entry.path();
+        let linked = || kind.is_symlink() && std::fs::metadata(&path).is_ok_and(|m| m.is_file());
         if kind.is_dir() && depth < DEPTH {
             collect(&path, depth + 1, out)?;
-        } else if kind.is_file() && out.len() < FILES {
+        } else if (kind.is_file() || linked()) && out.len() < FILES {
             let name = entry.file_name().to_string_lossy().to_ascii_lowercase();
             if name.ends_with(".json") || name.ends_with(".json.gz") {
                 out.push(path);
@@ -68,12 +80,9 @@ fn collect(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<
 }
 
 /// True when the head of a file shows trace events. Configurations beside a trace do not.
-fn is_trace(path: &Path) -> bool {
-    let Ok(file) = std::fs::File::open(path) else { return false };
+fn is_trace(path: &Path) -> std::io::Result<bool> {
     let mut head = Vec::new();
-    if file.take(HEAD).read_to_end(&mut head).is_err() {
-        return false;
-    }
+    std::fs::File::open(path)?.take(HEAD).read_to_end(&mut head)?;
     if head.starts_with(&[0x1f, 0x8b]) {
         let mut text = Vec::new();
         // The head of a stream ends early by design; what came out before that is what counts.
@@ -81,5 +90,5 @@ fn is_trace(path: &Path) -> bool {
         head = text;
     }
     let has = |word: &[u8]| memchr::memmem::find(&head, word).is_some();
-    has(b"\"traceEvents\"") || has(b"\"ph\"")
+    Ok(has(b"\"traceEvents\"") || has(b"\"ph\""))
 }

@@ -42,9 +42,11 @@ impl FrameRules {
     }
 
     fn rank(&self, path: &str, func: &str) -> u8 {
-        let hit = self.rules.iter().rev().find(|r| {
-            path.contains(r.path.as_str()) && r.func.as_deref().is_none_or(|f| f == func)
-        });
+        let hit = self
+            .rules
+            .iter()
+            .rev()
+            .find(|r| path.contains(r.path.as_str()) && r.func.as_deref().is_none_or(|f| f == func));
         hit.map_or(2, |r| r.rank)
     }
 }
@@ -107,7 +109,7 @@ pub(crate) fn source_text(store: &Store, frame: StrId) -> String {
 
 /// The source without the installation's prefix, for narrow tables.
 pub fn short_source(source: &str) -> Cow<'_, str> {
-    for mark in ["site-packages/", "dist-packages/", "/python/", "/src/"] {
+    for mark in ["sglang/srt/", "site-packages/", "dist-packages/", "/python/", "/src/"] {
         if let Some(at) = source.find(mark) {
             return Cow::Borrowed(&source[at + mark.len()..]);
         }
@@ -125,6 +127,8 @@ mod tests {
         let rank = |n: &str| info(n, &rules).rank;
         assert_eq!(rank("/x/python/sglang/srt/models/qwen3.py(480): forward"), 4);
         assert_eq!(rank("/x/python/sglang/srt/model_executor/cuda_graph_runner.py(711): replay"), 1);
+        // The copies into a graph's inputs are made by the runner itself.
+        assert_eq!(rank("/x/python/sglang/srt/model_executor/cuda_graph_runner.py(116): foreach_copy"), 4);
         assert_eq!(rank("torch/nn/modules/module.py(1784): _call_impl"), 1);
         assert_eq!(rank("torch/nn/modules/linear.py(125): forward"), 2);
         assert_eq!(rank("train_ddp.py(184): <module>"), 2);

@@ -24,7 +24,11 @@ pub(crate) struct Scene<'a> {
 }
 
 /// The fusion rows of a trace. `label` gives the table name of a raw kernel name.
-pub(crate) fn rows(scene: &Scene<'_>, catalogs: &Catalogs, label: &impl Fn(StrId) -> String) -> Vec<FusionRow> {
+pub(crate) fn rows(
+    scene: &Scene<'_>,
+    catalogs: &Catalogs,
+    label: &impl Fn(StrId) -> String,
+) -> Vec<FusionRow> {
     let Scene { store, meanings, attribution, steps, about, class_ns } = *scene;
     let d = &store.devices;
     let mut names: Vec<StrId> = meanings.symbols.keys().copied().collect();
@@ -32,7 +36,10 @@ pub(crate) fn rows(scene: &Scene<'_>, catalogs: &Catalogs, label: &impl Fn(StrId
     let number: HashMap<StrId, u32> = names.iter().enumerate().map(|(i, &n)| (n, i as u32)).collect();
     let kernels: Vec<KernelInfo> = names
         .iter()
-        .map(|n| KernelInfo { symbol: meanings.symbols[n].clone(), class: meanings.classified[*n as usize].clone() })
+        .map(|n| KernelInfo {
+            symbol: meanings.symbols[n].clone(),
+            class: meanings.classified[*n as usize].clone(),
+        })
         .collect();
     // Work outside of steps has no class, and neighbours there may belong to different passes: each stream's run of
     // it is one step of class unknown, which is what it would be with one pass in the trace.
@@ -80,7 +87,12 @@ pub(crate) fn rows(scene: &Scene<'_>, catalogs: &Catalogs, label: &impl Fn(StrId
                 share: ratio(r.related_ns, class_ns.get(&class).copied().unwrap_or(0)),
                 launches: r.launches,
                 upper_bound_saving_ns: r.upper_bound_saving_ns,
-                evidence: r.evidence.iter().filter_map(|&k| names.get(k as usize)).map(|&n| label(n)).collect(),
+                evidence: r
+                    .evidence
+                    .iter()
+                    .filter_map(|&k| names.get(k as usize))
+                    .map(|&n| label(n))
+                    .collect(),
                 rationale: r.rationale,
                 candidate: r.candidate,
                 source: r.source,

@@ -8,15 +8,18 @@
 //! | bytes to columns | `input`, `scan`, `store`, `cache` |
 //! | what a name means | [`names`], [`frames`] |
 //! | which pass | [`steps`] |
-//! | who launched it | `links`, `attribution`, `align` |
+//! | who launched it | `links`, `attribution`, `backward`, `companion`, `align` |
 //! | wall clock | `sweep`, `budget`, `overlap` |
 //! | fusions | [`fusion`], `fusion_rows` |
+//! | evidence | [`gate`] |
 //! | answer | `part` (one trace), `triage` (all of them), [`report`], [`render`] |
 
 mod align;
 mod attribution;
+mod backward;
 pub mod budget;
 mod cache;
+mod companion;
 mod describe;
 pub mod error;
 mod files;
@@ -24,6 +27,7 @@ pub mod frames;
 pub mod fusion;
 mod fusion_rows;
 pub mod fusion_table;
+pub mod gate;
 pub mod input;
 pub mod intern;
 mod links;

@@ -3,9 +3,9 @@
 use hashbrown::HashMap;
 use serde::Serialize;
 
-use crate::steps::{Class, Steps};
+use crate::steps::{Class, NO_STEP, Steps};
 use crate::store::{Ident, KERNEL, Store};
-use crate::sweep::{Role, Timeline};
+use crate::sweep::{Charge, Role, Timeline};
 
 /// How sure it is that the compute beside some communication needs its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
@@ -51,7 +51,53 @@ pub struct OverlapRow {
     /// Compute kernel most often right after it.
     pub before: Option<String>,
     /// What to make of it.
-    pub verdict: String,
+    pub action: Action,
+}
+
+/// What to make of exposed communication or copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Compute on another stream does not wait for it.
+    Overlap,
+    /// What needs its result does not show.
+    Check,
+    /// The next kernel waits for it.
+    FuseOrSplit,
+    /// The steps hold nothing to hide it behind.
+    NothingToHideBehind,
+    /// Hidden already, or too small to matter.
+    None,
+}
+
+impl Action {
+    /// Every action, the promising first.
+    pub const ALL: [Action; 5] =
+        [Action::Overlap, Action::Check, Action::FuseOrSplit, Action::NothingToHideBehind, Action::None];
+
+    /// The word in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Overlap => "overlap",
+            Action::Check => "check",
+            Action::FuseOrSplit => "fuse or split",
+            Action::NothingToHideBehind => "nothing to hide behind",
+            Action::None => "none",
+        }
+    }
+
+    /// The advice in one line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Action::Overlap => "exposed, and compute on another stream does not wait for it: overlap them",
+            Action::Check => "exposed; check what needs its result before overlapping",
+            Action::FuseOrSplit => {
+                "exposed, and the next kernel waits for it: fuse it with a neighbour or split the batch, do not just move it"
+            }
+            Action::NothingToHideBehind => "exposed, but the steps hold no other compute to hide it behind",
+            Action::None => "hidden already, or below 1 % of the class",
+        }
+    }
 }
 
 /// Shortest and longest gap (ns) that counts as "right after", and the share of the duration between them: the
@@ -68,6 +114,8 @@ struct Sum {
     after: HashMap<u32, i64>,
     before: HashMap<u32, i64>,
     steps: HashMap<u32, (i64, i64)>,
+    /// Device rows of the compute before and after the row that was added last.
+    last: (Option<u32>, Option<u32>),
     memory: bool,
 }
 
@@ -102,16 +150,25 @@ pub(crate) fn overlap(
             sum.total += length;
             sum.exposed += out;
             let (prev, next) = neighbours.around(line, at);
-            let mut bound = 0;
+            let step = steps.of_device[row];
+            // A kernel between two rows of one kind is next to both, and counts once.
+            let mut near = 0;
+            let mut beside = |at: usize, counted: [Option<u32>; 2]| {
+                let w = &line.work[at];
+                if steps.of_device[w.row as usize] == step && !counted.contains(&Some(w.row)) {
+                    near += w.end - w.start;
+                }
+                Some(w.row)
+            };
             if let Some(p) = prev {
                 *sum.after.entry(d.name[line.work[p].row as usize]).or_default() += length;
-                bound += line.work[p].end - line.work[p].start;
+                sum.last.0 = beside(p, [sum.last.0, sum.last.1]);
             }
             let mut risk = Risk::Unclear;
             if let Some(n) = next {
                 let follow = &line.work[n];
                 *sum.before.entry(d.name[follow.row as usize]).or_default() += length;
-                bound += follow.end - follow.start;
+                sum.last.1 = beside(n, [sum.last.0, sum.last.1]);
                 let tight = (length * 15 / 100).clamp(TIGHT.0, TIGHT.1);
                 let other = d.stream[follow.row as usize] != d.stream[row];
                 risk = match follow.start - w.end {
@@ -121,11 +178,9 @@ pub(crate) fn overlap(
                 };
             }
             sum.risk[risk as usize] += out.max(1);
-            let step = steps.of_device[row];
             let slot = sum.steps.entry(step).or_default();
             slot.0 += out;
-            slot.1 += bound;
-            let _ = at;
+            slot.1 += near;
         }
     }
     let mut rows: Vec<OverlapRow> = sums
@@ -162,7 +217,7 @@ pub(crate) fn overlap(
                 risk,
                 after: most(&s.after),
                 before: most(&s.before),
-                verdict: verdict(&s, bound, risk, share),
+                action: action(&s, bound, risk, share),
                 kernel,
             }
         })
@@ -174,37 +229,29 @@ pub(crate) fn overlap(
     rows
 }
 
-fn verdict(s: &Sum, bound: i64, risk: Risk, share: f64) -> String {
-    if s.exposed * 20 <= s.total {
-        return "hidden already".to_owned();
-    }
-    if share < 0.01 {
-        return "below 1 % of the class".to_owned();
-    }
-    if bound == 0 {
-        return "exposed, but the steps hold no other compute to hide it behind".to_owned();
-    }
+fn action(s: &Sum, bound: i64, risk: Risk, share: f64) -> Action {
     match risk {
-        Risk::Low => "exposed; compute on another stream does not wait for it: overlap",
-        Risk::Unclear => "exposed; check what needs its result before overlapping",
-        Risk::High => "exposed, and the next kernel waits for it: fuse it or split the batch, do not just move it",
+        _ if s.exposed * 20 <= s.total || share < 0.01 => Action::None,
+        _ if bound == 0 => Action::NothingToHideBehind,
+        Risk::Low => Action::Overlap,
+        Risk::Unclear => Action::Check,
+        Risk::High => Action::FuseOrSplit,
     }
-    .to_owned()
 }
 
-/// Compute wall time of each step.
+/// Compute wall time of each step; that outside of steps is the time of [`NO_STEP`].
 fn compute_per_step(lines: &[(Ident, Timeline)], steps: &Steps) -> HashMap<u32, i64> {
+    let by_pid: HashMap<Ident, &Timeline> = lines.iter().map(|(pid, line)| (*pid, line)).collect();
+    let compute = |line: &Timeline, from: i64, to: i64| line.window(from, to)[Charge::Compute as usize];
+    let mut rest: i64 = lines.iter().map(|(_, line)| compute(line, line.span().0, line.span().1)).sum();
     let mut out = HashMap::new();
     for (i, step) in steps.list.iter().enumerate() {
-        let Some((_, line)) = lines.iter().find(|l| l.0 == step.pid) else { continue };
-        let mut sum = 0;
-        line.stretches(step.start, step.end, |start, end, running| {
-            if running.iter().any(|w| w.role == Role::Compute) {
-                sum += end - start;
-            }
-        });
-        out.insert(i as u32, sum);
+        let Some(line) = by_pid.get(&step.pid) else { continue };
+        let inside = compute(line, step.start, step.end);
+        rest -= inside;
+        out.insert(i as u32, inside);
     }
+    out.insert(NO_STEP, rest.max(0));
     out
 }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
-use crate::attribution::{Attribution, Found, Host, Method, NO_TEXT, attribute, captured, eager};
 use crate::align::Companion;
+use crate::attribution::{Attribution, Found, Host, Method, NO_TEXT, attribute};
 use crate::budget::{BudgetRow, budget};
+use crate::companion::{captured, eager};
 use crate::describe::{Description, describe};
 use crate::fusion_rows::{Scene, rows};
 use crate::fusion_table::FusionRow;
@@ -18,7 +19,7 @@ use crate::overlap::{OverlapRow, overlap};
 use crate::report::{Input, Role, StepRow, Total, Totals};
 use crate::steps::{Class, KernelHint, NO_STEP, Steps, find, kernel_hint};
 use crate::store::{KERNEL, MEMCPY, Store};
-use crate::sweep::{exposed, timelines};
+use crate::sweep::timelines;
 use crate::triage::Catalogs;
 
 /// Short names of kernels, one a raw name: two names whose short forms are equal are kept apart.
@@ -182,8 +183,7 @@ pub(crate) fn analyse(
     let store = &loaded.store;
     let attribution = attribute(store, &host, &steps, companions.0, companions.1);
     meanings.refine(store, &attribution, catalogs);
-    let lines = timelines(store, &meanings.classified);
-    let exposed = exposed(store, &lines);
+    let (lines, exposed) = timelines(store, &meanings.classified, &host.launch_of);
     let d = &store.devices;
     let class_of = |i: usize| steps.list.get(steps.of_device[i] as usize).map_or(Class::Unknown, |s| s.class);
     let mut class_ns: HashMap<Class, i64> = HashMap::new();
@@ -200,8 +200,8 @@ pub(crate) fn analyse(
         class_ns: &class_ns,
     };
     let fusions = rows(&scene, catalogs, &label);
-    let overlap = overlap(store, &lines, &steps, &exposed, class_of, &class_ns, &label);
-    let budget = budget(store, &lines, &steps, &host.launch_of);
+    let overlap = overlap(store, &lines, &steps, &exposed, class_of, &class_ns, label);
+    let budget = budget(&lines, &steps);
     let (methods, launched_ns, launched_attributed_ns) = methods(store, &attribution, &host);
     let mut part = Part {
         input: input(loaded, &description, &lines, Role::Trace),
@@ -267,7 +267,7 @@ pub(crate) fn input(
     for (_, line) in lines {
         let (from, to) = line.span();
         span += to - from;
-        line.stretches(from, to, |start, end, running| busy += if running.is_empty() { 0 } else { end - start });
+        busy += line.busy();
     }
     Input {
         path: loaded.path.display().to_string(),
@@ -295,7 +295,7 @@ pub(crate) fn input(
 /// A companion trace as an input of the answer.
 pub(crate) fn companion_input(loaded: &Loaded, role: Role) -> Input {
     let classes = vec![Classified::unknown(); loaded.store.strings.len()];
-    let lines = timelines(&loaded.store, &classes);
+    let (lines, _) = timelines(&loaded.store, &classes, &[]);
     input(loaded, &describe(&loaded.store, &loaded.path), &lines, role)
 }
 
@@ -352,7 +352,8 @@ fn kernel_sums(
     }
     let mut out: HashMap<(Class, String), KernelSum> = HashMap::new();
     for ((class, name), r) in raw {
-        let mut sum = KernelSum { total_ns: r.durations.iter().sum(), durations: r.durations, ..KernelSum::default() };
+        let mut sum =
+            KernelSum { total_ns: r.durations.iter().sum(), durations: r.durations, ..KernelSum::default() };
         sum.in_steps = r.in_steps;
         let text = |i: u32| attribution.texts.get(i as usize).cloned();
         for ((source, op, method), ns) in r.found {

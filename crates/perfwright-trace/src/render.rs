@@ -4,7 +4,7 @@ use perfwright_report::{Cell, Column, Document, Table};
 
 use crate::budget::{BudgetRow, Scope};
 use crate::frames::short_source;
-use crate::overlap::{Risk, ratio};
+use crate::overlap::{Action, Risk, ratio};
 use crate::report::{Role, Triage};
 use crate::steps::Class;
 
@@ -23,7 +23,7 @@ pub fn document(t: &Triage, cut_off: Option<f64>) -> Document {
     doc.tables.push(steps(t));
     doc.tables.extend(kernels(t, cut_off));
     doc.tables.push(overlap(t, cut_off));
-    doc.tables.push(fusions(t));
+    doc.tables.push(fusions(t, cut_off));
     doc.tables.push(budget(&t.budget));
     doc.tables.push(attribution(t));
     if t.inputs.len() > 1 {
@@ -113,67 +113,65 @@ fn steps(t: &Triage) -> Table {
 
 /// A table a class.
 fn kernels(t: &Triage, cut_off: Option<f64>) -> Vec<Table> {
-    let mut tables = Vec::new();
-    for class in Class::ALL {
-        let rows: Vec<_> = t.tables.kernels.iter().filter(|r| r.class == class).collect();
-        if rows.is_empty() {
-            continue;
-        }
-        let mut table = Table::new(
-            "kernels",
-            format!("Kernels: {}", class.as_str()),
-            vec![
-                Column::text("class", "Class"),
-                Column::code("kernel", "Kernel"),
-                Column::text("category", "Category"),
-                Column::number("total_ns", "GPU time"),
-                Column::number("share", "Share"),
-                Column::number("launches", "Launches"),
-                Column::number("p50_ns", "Median"),
-                Column::code("source", "Python source"),
-                Column::text("cpu_op", "CPU op"),
-            ],
-        )
-        .weighted_by("total_ns");
-        let shown = |share: f64| cut_off.is_none_or(|c| share >= c);
-        for r in rows.iter().filter(|r| shown(r.share)) {
-            let source = match &r.source {
-                Some(s) if cut_off.is_none() => s.clone(),
-                Some(s) if r.source_share > 0.995 => short_source(s).into_owned(),
-                Some(s) => format!("{} ({:.0} %)", short_source(s), r.source_share * 100.0),
-                None => format!("({})", r.method),
-            };
-            table.push(vec![
-                Cell::text(class.as_str()),
-                Cell::text(&r.kernel),
-                Cell::text(&r.category),
-                Cell::DurationNs(r.total_ns),
-                Cell::Share(r.share),
-                Cell::count(r.launches),
-                Cell::DurationNs(r.p50_ns),
-                Cell::text(source),
-                r.cpu_op.as_ref().map_or(Cell::Empty, Cell::text),
-            ]);
-        }
-        let rest: Vec<_> = rows.iter().filter(|r| !shown(r.share)).collect();
-        if !rest.is_empty() {
-            let total = rest.iter().map(|r| r.total_ns).sum();
-            let noun = if rest.len() == 1 { "kernel" } else { "kernels" };
-            table.push(vec![
-                Cell::text(class.as_str()),
-                Cell::text(format!("other {} {noun}", rest.len())),
-                Cell::Empty,
-                Cell::DurationNs(total),
-                Cell::Share(rest.iter().map(|r| r.share).sum()),
-                Cell::count(rest.iter().map(|r| r.launches).sum()),
-                Cell::Empty,
-                Cell::Empty,
-                Cell::Empty,
-            ]);
-        }
-        tables.push(table);
+    Class::ALL.into_iter().filter_map(|class| kernels_of(t, class, cut_off)).collect()
+}
+
+fn kernels_of(t: &Triage, class: Class, cut_off: Option<f64>) -> Option<Table> {
+    let rows: Vec<_> = t.tables.kernels.iter().filter(|r| r.class == class).collect();
+    if rows.is_empty() {
+        return None;
     }
-    tables
+    let full = cut_off.is_none(); // for machines: every row and every column
+    let mut columns = vec![
+        Column::code("kernel", "Kernel"),
+        Column::text("category", "Category"),
+        Column::number("total_ns", "GPU time"),
+        Column::number("share", "Share"),
+        Column::number("launches", "Launches"),
+        Column::number("p50_ns", "Median"),
+        Column::code("source", "Python source"),
+    ];
+    if full {
+        columns.insert(0, Column::text("class", "Class"));
+        columns.push(Column::text("cpu_op", "CPU op"));
+    }
+    let title = format!("Kernels: {}", class.as_str());
+    let mut table = Table::new("kernels", title, columns).weighted_by("total_ns");
+    let shown = |share: f64| cut_off.is_none_or(|c| share >= c);
+    for r in rows.iter().filter(|r| shown(r.share)) {
+        let source = match &r.source {
+            Some(s) if full => s.clone(),
+            Some(s) if r.source_share > 0.995 => short_source(s).into_owned(),
+            Some(s) => format!("{} ({:.0} %)", short_source(s), r.source_share * 100.0),
+            None => format!("({})", r.method),
+        };
+        let mut cells = vec![
+            Cell::text(&r.kernel),
+            Cell::text(&r.category),
+            Cell::DurationNs(r.total_ns),
+            Cell::Share(r.share),
+            Cell::count(r.launches),
+            Cell::DurationNs(r.p50_ns),
+            Cell::text(source),
+        ];
+        if full {
+            cells.insert(0, Cell::text(class.as_str()));
+            cells.push(r.cpu_op.as_ref().map_or(Cell::Empty, Cell::text));
+        }
+        table.push(cells);
+    }
+    let rest: Vec<_> = rows.iter().filter(|r| !shown(r.share)).collect();
+    if !rest.is_empty() {
+        let noun = if rest.len() == 1 { "kernel" } else { "kernels" };
+        table.push(vec![
+            Cell::text(format!("other {} {noun}", rest.len())),
+            Cell::Empty,
+            Cell::DurationNs(rest.iter().map(|r| r.total_ns).sum()),
+            Cell::Share(rest.iter().map(|r| r.share).sum()),
+            Cell::count(rest.iter().map(|r| r.launches).sum()),
+        ]);
+    }
+    Some(table)
 }
 
 fn overlap(t: &Triage, cut_off: Option<f64>) -> Table {
@@ -187,9 +185,9 @@ fn overlap(t: &Triage, cut_off: Option<f64>) -> Table {
             Column::number("hidden_ns", "Hidden"),
             Column::number("share", "Share"),
             Column::number("exposed_per_step_ns", "Exposed/step"),
-            Column::number("bound_per_step_ns", "Gain/step at most"),
-            Column::text("risk", "Dependency risk"),
-            Column::text("verdict", "Verdict"),
+            Column::number("bound_per_step_ns", "Gain/step <="),
+            Column::text("risk", "Dep risk"),
+            Column::text("action", "Action"),
         ],
     )
     .weighted_by("exposed_ns");
@@ -209,8 +207,13 @@ fn overlap(t: &Triage, cut_off: Option<f64>) -> Table {
                 Risk::Unclear => "unclear",
                 Risk::High => "high",
             }),
-            Cell::text(&r.verdict),
+            Cell::text(r.action.as_str()),
         ]);
+    }
+    for action in Action::ALL {
+        if cut_off.is_some() && rows.iter().any(|r| shown(r.share) && r.action == action) {
+            table.notes.push(format!("{}: {}", action.as_str(), action.meaning()));
+        }
     }
     let rest: Vec<_> = rows.iter().filter(|r| !shown(r.share)).collect();
     if !rest.is_empty() {
@@ -228,25 +231,28 @@ fn overlap(t: &Triage, cut_off: Option<f64>) -> Table {
     table
 }
 
-fn fusions(t: &Triage) -> Table {
-    let mut table = Table::new(
-        "fusions",
-        "Fuse patterns",
-        vec![
-            Column::text("class", "Class"),
-            Column::text("pattern", "Pattern"),
-            Column::text("state", "State"),
-            Column::number("related_ns", "Related GPU time"),
-            Column::number("share", "Share"),
-            Column::number("upper_bound_saving_ns", "Saves at most"),
-            Column::code("evidence", "Kernels that prove it"),
-            Column::text("rationale", "Why"),
-        ],
-    )
-    .weighted_by("related_ns");
-    for r in &t.tables.fusions {
-        let saving = if r.state == "active" { Cell::Empty } else { Cell::DurationNs(r.upper_bound_saving_ns) };
-        table.push(vec![
+fn fusions(t: &Triage, cut_off: Option<f64>) -> Table {
+    let full = cut_off.is_none();
+    let mut explained: Vec<&str> = Vec::new();
+    let mut columns = vec![
+        Column::text("class", "Class"),
+        Column::text("pattern", "Pattern"),
+        Column::text("state", "State"),
+        Column::number("related_ns", "GPU time"),
+        Column::number("share", "Share"),
+        Column::number("upper_bound_saving_ns", "Saves <="),
+        Column::code("evidence", "Kernels that prove it"),
+    ];
+    if full {
+        columns.push(Column::text("rationale", "Why"));
+    }
+    let mut table = Table::new("fusions", "Fuse patterns", columns).weighted_by("related_ns");
+    let (shown, small): (Vec<_>, Vec<_>) =
+        t.tables.fusions.iter().partition(|r| cut_off.is_none_or(|c| r.share >= c));
+    for r in shown {
+        let saving =
+            if r.state == "active" { Cell::Empty } else { Cell::DurationNs(r.upper_bound_saving_ns) };
+        let mut cells = vec![
             Cell::text(r.class.as_str()),
             Cell::text(&r.pattern),
             Cell::text(&r.state),
@@ -254,17 +260,32 @@ fn fusions(t: &Triage) -> Table {
             Cell::Share(r.share),
             saving,
             Cell::text(r.evidence.join(", ")),
-            Cell::text(&r.rationale),
-        ]);
+        ];
+        if full {
+            cells.push(Cell::text(&r.rationale));
+        } else if r.state != "active" && !explained.contains(&r.pattern.as_str()) {
+            explained.push(&r.pattern);
+            let note = format!("{} ({}): {}; see {}", r.pattern, r.class.as_str(), r.rationale, r.candidate);
+            table.notes.push(note);
+        }
+        table.push(cells);
     }
-    if table.rows.is_empty() {
+    if !small.is_empty() {
+        let cut_off = percent(cut_off.unwrap_or(0.0));
+        table.notes.push(format!("{} more under {cut_off} of their class", small.len()));
+    }
+    if t.tables.fusions.is_empty() {
         table.notes.push("no catalogued fusion is active or missing in this trace".to_owned());
     }
     table
 }
 
 fn budget(rows: &[BudgetRow]) -> Table {
-    let mut columns = vec![Column::text("class", "Class"), Column::number("steps", "Steps"), Column::number("wall_ns", "Wall")];
+    let mut columns = vec![
+        Column::text("class", "Class"),
+        Column::number("steps", "Steps"),
+        Column::number("wall_ns", "Wall"),
+    ];
     for (key, label) in [
         ("compute", "Compute"),
         ("exposed_communication", "Exposed comm"),

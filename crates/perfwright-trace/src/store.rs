@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
+
 use crate::intern::{Interner, NO_STR, StrId};
 
 /// "No value" in an integer column.
@@ -199,6 +201,8 @@ pub struct Anomalies {
     pub bad_time: u64,
     /// Entries of the event array that are not JSON, or not trace events.
     pub malformed_events: u64,
+    /// Bytes of text after the end of the document, or after the last gzip member.
+    pub trailing_bytes: u64,
 }
 
 impl Anomalies {
@@ -207,6 +211,7 @@ impl Anomalies {
         self.negative_duration += o.negative_duration;
         self.bad_time += o.bad_time;
         self.malformed_events += o.malformed_events;
+        self.trailing_bytes += o.trailing_bytes;
     }
 }
 
@@ -259,6 +264,14 @@ pub struct Store {
     pub partial: Option<Partial>,
 }
 
+/// Time stamps and ends stay below this (146 years, so that those since 1970 fit), ns.
+pub(crate) const FARTHEST_NS: i64 = 1 << 62;
+/// Longest device event, and farthest from the middle of the trace, that is believed: 39 hours, ns. Profiles last
+/// seconds, and sums over 65,000 passes of that length still fit.
+pub(crate) const LONGEST_NS: i64 = 1 << 47;
+/// Most device time of one trace, ns.
+const MOST_DEVICE_NS: i128 = 1 << 60;
+
 /// Longest top-level metadata value kept, bytes.
 pub const META_LIMIT: usize = 1 << 20;
 
@@ -267,10 +280,45 @@ impl Store {
     /// start, outer before inner.
     pub(crate) fn order(&mut self) {
         sort_by(&mut self.devices, |d, i| (d.ts[i], 0, 0), Devices::permute, Devices::len);
-        sort_by(&mut self.frames, |f, i| (i64::from(f.lane[i]), f.ts[i], -f.dur[i]), Frames::permute, Frames::len);
+        sort_by(
+            &mut self.frames,
+            |f, i| (i64::from(f.lane[i]), f.ts[i], -f.dur[i]),
+            Frames::permute,
+            Frames::len,
+        );
         sort_by(&mut self.ops, |o, i| (i64::from(o.lane[i]), o.ts[i], -o.dur[i]), Ops::permute, Ops::len);
-        sort_by(&mut self.launches, |l, i| (i64::from(l.lane[i]), l.ts[i], 0), Launches::permute, Launches::len);
-        sort_by(&mut self.annotations, |a, i| (a.ts[i], -a.dur[i], 0), Annotations::permute, Annotations::len);
+        sort_by(
+            &mut self.launches,
+            |l, i| (i64::from(l.lane[i]), l.ts[i], 0),
+            Launches::permute,
+            Launches::len,
+        );
+        sort_by(
+            &mut self.annotations,
+            |a, i| (a.ts[i], -a.dur[i], 0),
+            Annotations::permute,
+            Annotations::len,
+        );
+    }
+
+    /// Sets device events aside that lie days from the others, which must be in start order: a stray time stamp would
+    /// make years of idle time, and windows whose sums overflow. `false` when even then the durations add to more
+    /// than any trace holds.
+    #[must_use]
+    pub(crate) fn drop_far_devices(&mut self) -> bool {
+        let d = &self.devices;
+        if let (Some(first), Some(last)) = (d.ts.first(), d.ts.last())
+            && last - first > LONGEST_NS
+        {
+            let middle = d.ts[d.len() / 2];
+            let near: Vec<u32> =
+                (0..d.len() as u32).filter(|&i| (d.ts[i as usize] - middle).abs() <= LONGEST_NS).collect();
+            let far = (d.len() - near.len()) as u64;
+            self.anomalies.bad_time += far;
+            self.complete_events -= far;
+            self.devices.permute(&near);
+        }
+        self.devices.dur.iter().map(|&d| i128::from(d)).sum::<i128>() <= MOST_DEVICE_NS
     }
 
     /// The pid of device event `i`.
@@ -299,15 +347,16 @@ impl Store {
             n @ Ident::Num(_) => n,
         };
         let map_pairs = |ours: &mut Vec<(Ident, Ident)>, theirs: &[(Ident, Ident)]| -> Vec<u32> {
+            let mut known: HashMap<(Ident, Ident), u32> =
+                ours.iter().enumerate().map(|(i, &p)| (p, i as u32)).collect();
             theirs
                 .iter()
                 .map(|&(a, b)| {
                     let pair = (map_ident(a), map_ident(b));
-                    let at = ours.iter().position(|&p| p == pair).unwrap_or_else(|| {
+                    *known.entry(pair).or_insert_with(|| {
                         ours.push(pair);
-                        ours.len() - 1
-                    });
-                    at as u32
+                        (ours.len() - 1) as u32
+                    })
                 })
                 .collect()
         };
@@ -360,7 +409,12 @@ impl Store {
 type Key = (i64, i64, i64);
 
 /// Sorts a table by a key unless it is in order already, which most files are.
-fn sort_by<T>(table: &mut T, key: impl Fn(&T, usize) -> Key, permute: fn(&mut T, &[u32]), len: fn(&T) -> usize) {
+fn sort_by<T>(
+    table: &mut T,
+    key: impl Fn(&T, usize) -> Key,
+    permute: fn(&mut T, &[u32]),
+    len: fn(&T) -> usize,
+) {
     let n = len(table);
     if (1..n).all(|i| key(table, i - 1) <= key(table, i)) {
         return;

@@ -6,11 +6,12 @@ use hashbrown::HashMap;
 
 use crate::align::Companion;
 use crate::budget::BudgetRow;
+use crate::describe::describe;
 use crate::error::TraceError;
 use crate::files::{Found as File, traces_in};
 use crate::frames::FrameRules;
 use crate::fusion_table::FusionRow;
-use crate::input::{Loaded, ReadOptions, read};
+use crate::input::{Loaded, ReadOptions, read, read_memory};
 use crate::overlap::{OverlapRow, ratio};
 use crate::part::{KernelSum, Labels, Part, analyse, capture_companion, companion_input, mapping_companion};
 use crate::report::{
@@ -87,7 +88,9 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
         };
         if companion.sequences.is_empty() {
             let (code, reason) = match role {
-                Role::Mapping => ("PW0205", "no device work in it has a Python source, so it can name nothing"),
+                Role::Mapping => {
+                    ("PW0205", "no device work in it has a Python source, so it can name nothing")
+                }
                 Role::Capture | Role::Trace => ("PW0203", "it records no launches of a graph capture"),
             };
             unusable.get_or_insert(stop_at(code, reason.to_owned(), file));
@@ -100,10 +103,23 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
     let mapping = companion(options.mapping, Role::Mapping)?;
     let mut labels = Labels::default();
     let mut sum = Sum::default();
-    for (index, File { path, .. }) in files.iter().enumerate() {
-        let loaded = read(path, how)?;
+    for File { path: file, rank: named } in &files {
+        let loaded = read(file, how)?;
+        // A single file that does not tell its rank is taken at the user's word.
+        if let Some(rank) = options.rank
+            && (named.is_none() || file == path)
+            && let known = describe(&loaded.store, file).rank
+            && known != Some(rank)
+            && (known.is_some() || file != path)
+        {
+            continue;
+        }
+        let index = sum.inputs.len();
         note(&loaded, &mut warnings);
         sum.add(analyse(&loaded, index, catalogs, (capture.as_ref(), mapping.as_ref()), &mut labels));
+    }
+    if let Some(rank) = options.rank.filter(|_| sum.inputs.is_empty()) {
+        return Err(TraceError::NoRank { path: path.to_owned(), rank });
     }
     sum.inputs.append(&mut inputs);
     if let Some(capture) = options.capture
@@ -116,6 +132,19 @@ pub fn triage(path: &Path, catalogs: &Catalogs, options: &TriageOptions<'_>) -> 
     Ok(sum.finish(warnings, unusable))
 }
 
+/// Triages the text of one trace in memory, plain or gzip. Its path in the answer is `<memory>`.
+///
+/// # Errors
+/// As [`triage`].
+pub fn triage_text(text: &[u8], catalogs: &Catalogs) -> Result<Triage, TraceError> {
+    let loaded = read_memory(text)?;
+    let mut warnings = Vec::new();
+    let mut sum = Sum::default();
+    note(&loaded, &mut warnings);
+    sum.add(analyse(&loaded, 0, catalogs, (None, None), &mut Labels::default()));
+    Ok(sum.finish(warnings, None))
+}
+
 fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
     Stop { code: code.to_owned(), reason, file: Some(file.display().to_string()) }
 }
@@ -126,13 +155,24 @@ fn note(loaded: &Loaded, warnings: &mut Vec<String>) {
     }
     warnings.extend(loaded.cache_note.clone());
     let a = &loaded.store.anomalies;
+    if a.trailing_bytes > 0 {
+        let (path, n) = (loaded.path.display(), a.trailing_bytes);
+        warnings.push(format!("{path}: {n} bytes after the end of the document were ignored"));
+    }
+    if a.malformed_events > 0 {
+        let (path, n) = (loaded.path.display(), a.malformed_events);
+        warnings.push(format!("{path}: {n} entries among the events are no events and were passed over"));
+    }
     for (n, what) in [
         (a.negative_duration, "a negative duration"),
         (a.bad_time, "no usable time stamp or duration"),
         (a.zero_duration, "a duration of zero"),
     ] {
         if n > 0 {
-            warnings.push(format!("{}: {n} device events have {what} and are in no total", loaded.path.display()));
+            warnings.push(format!(
+                "{}: {n} device events have {what} and are in no total",
+                loaded.path.display()
+            ));
         }
     }
 }
@@ -210,7 +250,11 @@ impl Sum {
             })
             .collect();
         kernels.sort_by(|a, b| {
-            (a.class, std::cmp::Reverse(a.total_ns), &a.kernel).cmp(&(b.class, std::cmp::Reverse(b.total_ns), &b.kernel))
+            (a.class, std::cmp::Reverse(a.total_ns), &a.kernel).cmp(&(
+                b.class,
+                std::cmp::Reverse(b.total_ns),
+                &b.kernel,
+            ))
         });
         for row in &mut self.overlap {
             row.share = ratio(row.exposed_ns, class_ns.get(&row.class).copied().unwrap_or(0));
@@ -219,10 +263,18 @@ impl Sum {
             row.share = ratio(row.related_ns, class_ns.get(&row.class).copied().unwrap_or(0));
         }
         self.overlap.sort_by(|a, b| {
-            (std::cmp::Reverse(a.exposed_ns), a.class, &a.kernel).cmp(&(std::cmp::Reverse(b.exposed_ns), b.class, &b.kernel))
+            (std::cmp::Reverse(a.exposed_ns), a.class, &a.kernel).cmp(&(
+                std::cmp::Reverse(b.exposed_ns),
+                b.class,
+                &b.kernel,
+            ))
         });
         self.fusions.sort_by(|a, b| {
-            (a.class, std::cmp::Reverse(a.related_ns), &a.pattern).cmp(&(b.class, std::cmp::Reverse(b.related_ns), &b.pattern))
+            (a.class, std::cmp::Reverse(a.related_ns), &a.pattern).cmp(&(
+                b.class,
+                std::cmp::Reverse(b.related_ns),
+                &b.pattern,
+            ))
         });
         self.budget.sort_by_key(|b| (b.class.is_none(), b.class));
         let attribution = self.attribution(device_ns);
@@ -245,10 +297,12 @@ impl Sum {
     }
 
     fn attribution(&self, device_ns: i64) -> AttributionSummary {
-        let attributed: i64 = self.methods.iter().filter(|(m, _)| m.attributes()).map(|(_, t)| t.total_ns).sum();
+        let attributed: i64 =
+            self.methods.iter().filter(|(m, _)| m.attributes()).map(|(_, t)| t.total_ns).sum();
         AttributionSummary {
             share: ratio(attributed, device_ns),
-            share_of_launched: (self.launched_ns > 0).then(|| ratio(self.launched_attributed_ns, self.launched_ns)),
+            share_of_launched: (self.launched_ns > 0)
+                .then(|| ratio(self.launched_attributed_ns, self.launched_ns)),
             by_method: self
                 .methods
                 .iter()
@@ -276,9 +330,18 @@ fn stop(inputs: &[Input], totals: &Totals) -> Option<Stop> {
     }
     let traces = || inputs.iter().filter(|i| i.role == Role::Trace);
     let events: u64 = traces().map(|i| i.events).sum();
-    let aside: u64 = traces().map(|i| i.set_aside.zero_duration + i.set_aside.negative_duration + i.set_aside.bad_time).sum();
+    let aside: u64 = traces()
+        .map(|i| i.set_aside.zero_duration + i.set_aside.negative_duration + i.set_aside.bad_time)
+        .sum();
     let (code, reason) = if aside > 0 {
         ("PW0202", format!("none of the {aside} device events has a positive duration"))
+    } else if traces().any(|i| i.partial.is_some()) {
+        (
+            "PW0201",
+            format!(
+                "none of the {events} events that could be read is GPU work, and only a part could be read"
+            ),
+        )
     } else {
         let reason = format!(
             "none of the {events} events is GPU work (kernel, gpu_memcpy or gpu_memset): profile with the CUDA \
@@ -293,7 +356,10 @@ fn advise(attribution: &AttributionSummary, steps: &HashMap<Class, i64>, warning
     let share = |method: &str| attribution.by_method.get(method).map_or(0.0, |m| m.share);
     let tell = |share: f64, what: &str| format!("{:.1} % of the device time {what}", share * 100.0);
     if share("graph-launch") > 0.01 {
-        warnings.push(tell(share("graph-launch"), "is known only by its graph launch; --capture TRACE names its source"));
+        warnings.push(tell(
+            share("graph-launch"),
+            "is known only by its graph launch; --capture TRACE names its source",
+        ));
     }
     if share("unlinked") > 0.01 {
         warnings.push(tell(share("unlinked"), "has no launch record: no source can be given for it"));
@@ -312,7 +378,8 @@ fn kernel_row(class: Class, kernel: String, mut sum: KernelSum, class_ns: i64, s
     };
     let source = most(&sum.sources);
     let method = sum.methods.iter().max_by_key(|(m, v)| (**v, std::cmp::Reverse(**m))).map(|(m, _)| *m);
-    let (category, rule, collective) = sum.classified.clone().unwrap_or_else(|| ("unknown".to_owned(), None, None));
+    let (category, rule, collective) =
+        sum.classified.clone().unwrap_or_else(|| ("unknown".to_owned(), None, None));
     KernelRow {
         class,
         kernel,
@@ -359,7 +426,7 @@ fn add_overlap(
         mine.independent_per_step_ns = mean(mine.independent_per_step_ns, row.independent_per_step_ns);
         mine.bound_per_step_ns = mine.exposed_per_step_ns.min(mine.independent_per_step_ns);
         if row.exposed_ns * 2 > mine.exposed_ns {
-            (mine.risk, mine.after, mine.before, mine.verdict) = (row.risk, row.after, row.before, row.verdict);
+            (mine.risk, mine.after, mine.before, mine.action) = (row.risk, row.after, row.before, row.action);
         }
     }
 }

@@ -2,8 +2,12 @@
 
 use std::time::Instant;
 
-use perfwright_trace::names::{Symbol, normalise};
+use std::sync::LazyLock;
+
+use perfwright_trace::names::{Catalog, Symbol, normalise};
 use proptest::prelude::*;
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::builtin().expect("catalogue"));
 
 fn base(name: &str) -> String {
     Symbol::parse(name).base
@@ -67,6 +71,7 @@ fn wrappers_give_way_to_what_they_wrap() {
         ),
         ("nvjet_tst_256x128_64x4_2x1_v_bz_coopB_TNT", "nvjet_tst_256x128_64x4_2x1_v_bz_coopB_TNT", None),
         ("attn_fwd.kd", "attn_fwd", None),
+        ("void mine::apply<mine::Functor, 4>(int)", "mine::apply", None),
         ("Memcpy DtoD (Device -> Device)", "Memcpy DtoD (Device -> Device)", None),
     ] {
         let symbol = Symbol::parse(name);
@@ -151,6 +156,8 @@ proptest! {
     fn any_text_has_an_answer(text in "\\PC{0,300}") {
         let symbol = Symbol::parse(&text);
         prop_assert!(symbol.display.len() <= 90);
+        let class = CATALOG.classify(&symbol, Some(&text));
+        prop_assert_eq!(class.rule.is_none(), class.category.as_str() == "unknown");
     }
 
     #[test]

@@ -59,7 +59,8 @@ fn run(args: &[OsString], env: Environment) -> Exit {
             return error.code.exit;
         }
     };
-    let mut context = Context::new(settings, env);
+    let argv = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let mut context = Context::new(settings, env, argv);
     for warning in &warnings {
         context.tell(warning);
     }
@@ -67,12 +68,14 @@ fn run(args: &[OsString], env: Environment) -> Exit {
         context.note(1, &format!("settings file {}", file.display()));
     }
     let outcome = match cli.command {
+        Command::Run(args) => cmd::run::run(&args, &mut context),
         Command::Trace(args) => cmd::trace::run(&args, &mut context),
         Command::Model(args) => cmd::model::run(&args, &mut context),
         Command::Explain(args) => cmd::explain::run(&args, &mut context),
         Command::Completions(args) => cmd::completions::run(&args, &mut context),
         Command::Man(args) => cmd::man::run(&args, &mut context),
         Command::MarkdownHelp => cmd::markdown_help::run(&mut context),
+        Command::Schemas(args) => cmd::schemas::run(&args),
     };
     outcome.unwrap_or_else(|error| context.fail(&error))
 }

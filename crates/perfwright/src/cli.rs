@@ -82,6 +82,8 @@ pub enum Command {
     Trace(trace::TraceArgs),
     /// What a model must compute and hold, from its config.json
     Model(model::ModelArgs),
+    /// Look at recorded runs and verify them
+    Run(run::RunArgs),
     /// Explain a diagnostic code, or list all of them
     Explain(ExplainArgs),
     /// Print a completion script for a shell
@@ -91,6 +93,17 @@ pub enum Command {
     /// Print the command reference in Markdown (docs/cli.md)
     #[command(hide = true)]
     MarkdownHelp,
+    /// Write every JSON Schema into a folder (schemas/)
+    #[command(hide = true)]
+    Schemas(SchemasArgs),
+}
+
+/// Arguments of `schemas`.
+#[derive(Debug, Args)]
+pub struct SchemasArgs {
+    /// Folder for the files
+    #[arg(long, value_name = "DIR", default_value = "schemas")]
+    pub dir: PathBuf,
 }
 
 /// Arguments of `explain`.

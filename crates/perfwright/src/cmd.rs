@@ -5,4 +5,6 @@ pub(crate) mod explain;
 pub(crate) mod man;
 pub(crate) mod markdown_help;
 pub(crate) mod model;
+pub(crate) mod run;
+pub(crate) mod schemas;
 pub(crate) mod trace;

@@ -20,12 +20,14 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     /// The environment, for colours now and for whoever records it in a run.
     pub(crate) env: Environment,
+    /// The command line, for whoever records it in a run.
+    pub(crate) argv: Vec<String>,
     stdout: Stdout,
 }
 
 impl Context {
-    pub(crate) fn new(settings: Settings, env: Environment) -> Self {
-        Self { settings, env, stdout: Stdout::new() }
+    pub(crate) fn new(settings: Settings, env: Environment, argv: Vec<String>) -> Self {
+        Self { settings, env, argv, stdout: Stdout::new() }
     }
 
     /// Prints an answer in the form that was asked for: `document` as text, Markdown or CSV, `value` as JSON. The

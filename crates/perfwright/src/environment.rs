@@ -54,6 +54,12 @@ impl Environment {
         Self { vars: std::env::vars_os().collect() }
     }
 
+    /// Every variable as text, for the manifest of a run (which keeps an allow-listed part, without secrets).
+    pub fn text_pairs(&self) -> Vec<(String, String)> {
+        let text = |s: &OsStr| s.to_string_lossy().into_owned();
+        self.vars.iter().map(|(name, value)| (text(name), text(value))).collect()
+    }
+
     /// An environment of the given variables.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self { vars: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }

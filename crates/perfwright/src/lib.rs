@@ -15,5 +15,6 @@ mod app;
 mod cmd;
 mod context;
 mod output;
+mod record;
 
 pub use app::{main, run_guarded};

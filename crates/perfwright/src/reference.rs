@@ -37,7 +37,12 @@ pub fn schemas() -> Vec<(String, String)> {
         ("perfwright.model-whatif.v1.json", schemars::schema_for!(perfwright_model::whatif::WhatIf)),
         ("perfwright.trace-triage.v1.json", schemars::schema_for!(perfwright_trace::report::Triage)),
     ];
-    texts.into_iter().map(|(name, schema)| (name.to_owned(), format!("{:#}\n", schema.as_value()))).collect()
+    let own = texts.into_iter().map(|(name, schema)| (name.to_owned(), schema));
+    // `perfwright.run-verify/v1` is kept in `perfwright.run-verify.v1.json`.
+    let evidence = perfwright_evidence::schemas()
+        .into_iter()
+        .map(|(name, s)| (format!("{}.json", name.replace('/', ".")), s));
+    own.chain(evidence).map(|(name, schema)| (name, format!("{:#}\n", schema.as_value()))).collect()
 }
 
 /// One command and everything below it.

@@ -479,12 +479,12 @@ mod tests {
     #[test]
     fn paths_in_the_file_start_at_its_folder() {
         let (settings, _) =
-            resolve(&GlobalArgs::default(), &[("HOME", "/home/x")], Some("runs_dir = 'out'")).unwrap();
+            resolve(&GlobalArgs::default(), &[("HOME", "/users/x")], Some("runs_dir = 'out'")).unwrap();
         assert!(settings.runs_dir.is_absolute() && settings.runs_dir.ends_with("out"));
-        assert_eq!(settings.cache_dir, Some(PathBuf::from("/home/x/.cache/perfwright")));
+        assert_eq!(settings.cache_dir, Some(PathBuf::from("/users/x/.cache/perfwright")));
         let (settings, _) = resolve(
             &GlobalArgs::default(),
-            &[("HOME", "/home/x"), ("XDG_CACHE_HOME", "/c"), ("PERFWRIGHT_RUNS_DIR", "here")],
+            &[("HOME", "/users/x"), ("XDG_CACHE_HOME", "/c"), ("PERFWRIGHT_RUNS_DIR", "here")],
             Some("runs_dir = 'out'"),
         )
         .unwrap();

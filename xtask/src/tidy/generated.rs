@@ -36,12 +36,42 @@ pub struct Generator {
 }
 
 /// Every generator whose output is committed.
-pub const GENERATORS: &[Generator] = &[Generator {
-    name: "example traces",
-    run: Run::Function(crate::examples::write_all),
-    outputs: &["examples"],
-    fix: "cargo xtask gen-examples",
-}];
+pub const GENERATORS: &[Generator] = &[
+    Generator {
+        name: "example traces",
+        run: Run::Function(crate::examples::write_all),
+        outputs: &["examples"],
+        fix: "cargo xtask gen-examples",
+    },
+    Generator {
+        name: "command reference",
+        run: Run::Program {
+            argv: &["cargo", "run", "--quiet", "--package", "perfwright", "--", "markdown-help"],
+            stdout: Some("docs/cli.md"),
+        },
+        outputs: &["docs/cli.md"],
+        fix: "cargo run --package perfwright -- markdown-help > docs/cli.md",
+    },
+    Generator {
+        name: "JSON Schemas",
+        run: Run::Program {
+            argv: &[
+                "cargo",
+                "run",
+                "--quiet",
+                "--package",
+                "perfwright",
+                "--",
+                "schemas",
+                "--dir",
+                "{dir}/schemas",
+            ],
+            stdout: None,
+        },
+        outputs: &["schemas"],
+        fix: "cargo run --package perfwright -- schemas",
+    },
+];
 
 fn run(root: &Path, dir: &Path, generator: &Generator) -> Result<(), String> {
     match generator.run {

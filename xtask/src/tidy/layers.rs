@@ -16,6 +16,8 @@ enum Place {
     Lab,
     /// Developer tools: import nothing of ours, are used by tests only.
     Tool,
+    /// Fuzz targets: a workspace of their own that imports any floor and that nothing imports.
+    Fuzz,
 }
 
 #[rustfmt::skip]
@@ -41,6 +43,7 @@ const HOUSE: &[(&str, Place)] = &[
     ("perfwright-lab", Place::Lab),
     ("structural-scan", Place::Tool),
     ("xtask", Place::Tool),
+    ("fuzz", Place::Fuzz),
 ];
 
 fn place(name: &str) -> Option<Place> {
@@ -52,6 +55,7 @@ fn allowed(from: Place, to: Place, dev: bool) -> bool {
         (Place::Floor(a), Place::Floor(b)) => a > b,
         (Place::Lab, Place::Floor(0)) => true,
         (Place::Floor(4), Place::Lab) => true,
+        (Place::Fuzz, Place::Floor(_)) => true,
         (Place::Floor(_), Place::Lab) | (_, Place::Tool) => dev,
         _ => false,
     }
@@ -115,7 +119,8 @@ pub(super) fn check(root: &Path, manifests: &[Manifest]) -> Result<Vec<Violation
                             found.push(Violation::new(&manifest.path, "layer", advice));
                         }
                     }
-                } else if spec.get("workspace").and_then(Value::as_bool) != Some(true)
+                } else if from != Place::Fuzz
+                    && spec.get("workspace").and_then(Value::as_bool) != Some(true)
                     && spec.get("path").is_none()
                 {
                     let advice = format!(
@@ -144,5 +149,8 @@ mod tests {
         assert!(!allowed(p("xtask"), p("perfwright-trace"), false));
         assert!(!allowed(p("xtask"), p("perfwright-trace"), true));
         assert!(allowed(p("perfwright-trace"), p("xtask"), true));
+        assert!(allowed(p("fuzz"), p("perfwright-trace"), false));
+        assert!(!allowed(p("fuzz"), p("xtask"), false));
+        assert!(!allowed(p("perfwright-trace"), p("fuzz"), true));
     }
 }

@@ -7,7 +7,6 @@ const SECRET_WORDS: &[&str] = &[
     "password",
     "passwd",
     "passphrase",
-    "pwd",
     "secret",
     "secrets",
     "credential",
@@ -23,7 +22,6 @@ const SECRET_WORDS: &[&str] = &[
     "authtoken",
     "accesstoken",
     "jwt",
-    "signature",
 ];
 
 /// Words that make a following `key` secret; `cache_key` and `key_dim` stay what they are.
@@ -121,7 +119,25 @@ const TEXT_TOKEN: &[&str] = &[
 ];
 
 /// Last words that say the value only leads to a secret.
-const POINTS_ELSEWHERE: &[&str] = &["file", "path", "dir", "name"];
+const POINTS_ELSEWHERE: &[&str] = &[
+    "file",
+    "path",
+    "dir",
+    "directory",
+    "folder",
+    "name",
+    "type",
+    "mode",
+    "method",
+    "helper",
+    "provider",
+    "timeout",
+    "ttl",
+    "count",
+    "length",
+    "policy",
+    "prompt",
+];
 
 /// Environment variables that explain a result; a trailing `*` stands for any ending.
 const ALLOWED_VARIABLES: &[&str] = &[
@@ -206,6 +222,10 @@ pub(crate) fn is_secret_name(name: &str, mode: Mode) -> bool {
     if words.iter().any(|w| SECRET_WORDS.contains(w))
         || words.windows(2).any(|w| w[1] == "key" && BEFORE_KEY.contains(&w[0]))
     {
+        return true;
+    }
+    // `PWD` alone is the working directory, and a `signature` alone is a kernel's or a log line's.
+    if words.windows(2).any(|w| w[1] == "pwd" || w == ["amz", "signature"]) {
         return true;
     }
     let token = words.iter().position(|&w| w == "token");
@@ -300,6 +320,8 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY",
             "X-Api-Key",
             "db_password",
+            "DB_PWD",
+            "X-Amz-Signature",
             "Authorization",
             "Set-Cookie",
             "client_secret",
@@ -317,6 +339,10 @@ mod tests {
             "--max-tokens",
             "tokens",
             "tokenizer",
+            "PWD",
+            "OLDPWD",
+            "signature",
+            "CREDENTIALS_DIRECTORY",
             "--eos-token",
             "max_token",
             "key_dim",

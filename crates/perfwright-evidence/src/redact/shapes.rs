@@ -85,7 +85,10 @@ pub(crate) fn replace_shapes<'a>(
         };
         found(&bytes[start..end]);
         out.extend_from_slice(&bytes[copied..start]);
+        let quote = missing_quote(bytes, at, start);
+        out.extend_from_slice(quote);
         out.extend_from_slice(REDACTED.as_bytes());
+        out.extend_from_slice(quote);
         copied = end;
         at = end;
         count += 1;
@@ -95,6 +98,18 @@ pub(crate) fn replace_shapes<'a>(
     }
     out.extend_from_slice(&bytes[copied..]);
     (Cow::Owned(out), count)
+}
+
+/// JSON must stay JSON: a bare value under a quoted name, such as a number, becomes a string.
+fn missing_quote(bytes: &[u8], at: usize, start: usize) -> &'static [u8] {
+    if start <= at || !has_json_name(bytes, at) || matches!(bytes[start - 1], b'"' | b'\'') {
+        return b"";
+    }
+    if bytes[..at].ends_with(b"\\\"") { b"\\\"" } else { b"\"" }
+}
+
+fn has_json_name(bytes: &[u8], at: usize) -> bool {
+    bytes[at] == b':' && bytes[..at].ends_with(b"\"")
 }
 
 fn is_word(byte: u8) -> bool {
@@ -190,7 +205,8 @@ fn assignment(bytes: &[u8], at: usize, floor: usize, mode: Mode) -> Option<(usiz
     let from = if escaped { from + 1 } else { from };
     let (from, to) = match bytes.get(from) {
         Some(&quote @ (b'"' | b'\'')) => (from + 1, closing_quote(bytes, from + 1, quote, escaped)),
-        Some(_) if is_header_name(name) => {
+        Some(b'{' | b'[') => return None,
+        Some(_) if is_header_name(name) && !has_json_name(bytes, at) => {
             (from, run_of(bytes, from, |b| !matches!(b, b'\n' | b'\r' | b'"' | b'\'' | b'\\')))
         }
         Some(_) => (from, run_of(bytes, from, |b| b > b' ' && !b",;&)}]>\"'\\".contains(&b))),
@@ -229,20 +245,22 @@ fn may_be_secret(name: &str) -> bool {
     PARTS.iter().any(|part| lower.windows(part.len()).any(|w| w == *part))
 }
 
+/// Where the quoted value ends: at its own closing quote, or at the end of the line or of a string around it.
 fn closing_quote(bytes: &[u8], from: usize, quote: u8, escaped: bool) -> usize {
     let mut at = from;
     while at < bytes.len() && bytes[at] != b'\n' {
-        if escaped && bytes[at] == b'\\' && bytes.get(at + 1) == Some(&quote) {
+        let rest = &bytes[at..];
+        if escaped && rest.starts_with(br#"\\\""#) {
+            at += 4;
+        } else if escaped && rest[0] == b'\\' && rest.get(1) == Some(&quote) {
             return at;
-        }
-        if !escaped && bytes[at] == b'\\' {
+        } else if rest[0] == b'\\' {
             at += 2;
-            continue;
-        }
-        if bytes[at] == quote {
+        } else if rest[0] == b'"' || (rest[0] == quote && !escaped) {
             return at;
+        } else {
+            at += 1;
         }
-        at += 1;
     }
     at.min(bytes.len())
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn strings(args: &[&str]) -> Vec<String> {
     args.iter().map(|s| (*s).to_owned()).collect()
@@ -52,6 +52,15 @@ fn a_secret_seen_once_is_known_everywhere() {
 }
 
 #[test]
+fn ordinary_words_are_secrets_only_in_their_own_place() {
+    let argv = strings(&["x", "--api-key", "sglang", "--password", "123456"]);
+    let redactor = Redactor::new(&argv, &[("PWD".into(), "/data/model-7b".into())]);
+    assert_eq!(redactor.argv(&argv), strings(&["x", "--api-key", REDACTED, "--password", REDACTED]));
+    let report = r#"{"engine":"sglang","ns":123456789,"signature":"void f<3>()","dir":"/data/model-7b"}"#;
+    assert_eq!(redactor.bytes(report.as_bytes()).expect("text").1, 0);
+}
+
+#[test]
 fn evidence_text() {
     let redactor = Redactor::default();
     for (text, expected) in [
@@ -66,6 +75,9 @@ fn evidence_text() {
             r#"{"x":"{\"password\":\"hunter22\",\"n\":1}"}"#,
             r#"{"x":"{\"password\":\"[redacted]\",\"n\":1}"}"#,
         ),
+        (r#"{"password":12345678,"n":1}"#, r#"{"password":"[redacted]","n":1}"#),
+        (r#"{"cookie":null, "n":"x"}"#, r#"{"cookie":null, "n":"x"}"#),
+        (r#"{"credentials":[12345,"a"]}"#, r#"{"credentials":[12345,"a"]}"#),
         ("hf_transformersmodulesnamed", "hf_transformersmodulesnamed"),
         ("task-sk-not-a-key-at-all-12", "task-sk-not-a-key-at-all-12"),
         ("GET https://h/x@y?at=2", "GET https://h/x@y?at=2"),
@@ -92,9 +104,30 @@ proptest! {
 
     #[test]
     fn arbitrary_text_never_panics(text in r#"(token|api_key|Bearer |://|@|=|:|"|'|\\|sk-|-----BEGIN |é|[a-z0-9 ]){0,30}"#) {
-        let redactor = Redactor::new(&[text.clone()], &[("API_KEY".into(), text.clone())]);
+        let redactor = Redactor::new(std::slice::from_ref(&text), &[("API_KEY".into(), text.clone())]);
         let once = redactor.text(&text);
         prop_assert_eq!(redactor.text(&once).len() <= once.len() + 200, true);
         prop_assert!(redactor.bytes(text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn json_evidence_stays_json(
+        name in prop::sample::select(vec!["password", "Authorization", "cookie", "api_key", "hf_token", "x"]),
+        text in "(Bearer |https://a:b@c|sk-1234567890abcdefgh|[a-zA-Z0-9 ,:={}\"'\\\\/\n]){0,8}",
+        number in any::<f64>(),
+        which in 0..5,
+        pretty in any::<bool>(),
+    ) {
+        let value = match which {
+            0 => json!({ name: text, "n": [number] }),
+            1 => json!({ name: number, "n": text }),
+            2 => json!({ name: null, "n": [{ name: true }, text] }),
+            3 => json!({ name: [number, text], "n": {name: {name: text}} }),
+            _ => json!({ "log": json!({ name: text, "n": number }).to_string() }),
+        };
+        let json = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.expect("JSON");
+        let redactor = Redactor::default();
+        let (bytes, _) = redactor.bytes(json.as_bytes()).expect("text");
+        prop_assert!(serde_json::from_slice::<Value>(&bytes).is_ok(), "{} became {}", json, String::from_utf8_lossy(&bytes));
     }
 }

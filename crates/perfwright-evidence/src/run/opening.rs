@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::git::Repo;
+use crate::git::{Repo, RepoState};
 use crate::hash::sha256_hex;
-use crate::host::Host;
+use crate::host::{Gpu, Gpus, Host};
 use crate::json::{CanonicalError, canonical};
 use crate::limits::Limits;
 use crate::lock::LockPlace;
@@ -94,13 +94,43 @@ impl Opening {
         Self {
             kind: "open".to_owned(),
             schema: LEDGER_SCHEMA.to_owned(),
-            perfwright: spec.version.clone(),
-            procedure: spec.procedure.clone(),
+            perfwright: redactor.text(&spec.version),
+            procedure: redactor.text(&spec.procedure),
             argv: redactor.argv(&spec.argv),
             env: redactor.env(&spec.env),
-            host: spec.host.clone(),
-            repos: spec.repos.clone(),
+            host: host(&spec.host, redactor),
+            repos: spec.repos.iter().map(|r| repo(r, redactor)).collect(),
             contract_sha256: contract_sha256.to_owned(),
         }
     }
+}
+
+// Field by field rather than over the JSON: a secret that happens to be the word `devices` must not change a key.
+
+fn host(host: &Host, redactor: &Redactor) -> Host {
+    let text = |t: &Option<String>| t.as_ref().map(|t| redactor.text(t));
+    let devices = host.gpus.devices.iter().map(|gpu| Gpu {
+        name: redactor.text(&gpu.name),
+        memory_bytes: gpu.memory_bytes,
+        driver: text(&gpu.driver),
+    });
+    Host {
+        cpu: text(&host.cpu),
+        logical_cpus: host.logical_cpus,
+        memory_bytes: host.memory_bytes,
+        kernel: text(&host.kernel),
+        gpus: Gpus { devices: devices.collect(), reason: text(&host.gpus.reason) },
+    }
+}
+
+fn repo(repo: &Repo, redactor: &Redactor) -> Repo {
+    let state = match &repo.state {
+        RepoState::Commit { commit, branch, changed_paths } => RepoState::Commit {
+            commit: redactor.text(commit),
+            branch: branch.as_ref().map(|b| redactor.text(b)),
+            changed_paths: *changed_paths,
+        },
+        RepoState::Unavailable { reason } => RepoState::Unavailable { reason: redactor.text(reason) },
+    };
+    Repo { name: redactor.text(&repo.name), path: redactor.text(&repo.path), state }
 }

@@ -41,14 +41,14 @@ impl RunWriter {
         let (Some(first), Some(opening)) = (first, opening) else {
             return Err(RunError::NotARun(dir.to_owned()));
         };
-        if opening.procedure != spec.procedure {
+        let redactor = spec.redactor();
+        if opening.procedure != redactor.text(&spec.procedure) {
             let (recorded, given) = (opening.procedure, spec.procedure.clone());
             return Err(RunError::OtherProcedure { recorded, given });
         }
         if ledger.closed.is_some() {
             return Err(RunError::Closed(dir.to_owned()));
         }
-        let redactor = spec.redactor();
         let (contract, given) = spec.contract_bytes(&redactor)?;
         if opening.contract_sha256 != given {
             return Err(RunError::ContractDiffers { recorded: opening.contract_sha256, given });
@@ -77,13 +77,14 @@ impl RunWriter {
         }
         let removed = run.sweep()?;
         run.sync_dir(dir)?;
-        run.append(json!({
+        let again = Opening::new(spec, &run.redactor, &given);
+        run.append(&json!({
             "kind": "resume",
-            "perfwright": spec.version,
-            "argv": run.redactor.argv(&spec.argv),
-            "env": run.redactor.env(&spec.env),
-            "host": spec.host,
-            "repos": spec.repos,
+            "perfwright": again.perfwright,
+            "argv": again.argv,
+            "env": again.env,
+            "host": again.host,
+            "repos": again.repos,
             "cut_bytes": ledger.torn_bytes,
             "removed": removed,
         }))?;

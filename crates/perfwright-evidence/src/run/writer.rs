@@ -105,7 +105,7 @@ impl RunWriter {
             lock,
         };
         let opening = serde_json::to_value(&run.opening).unwrap_or_default();
-        run.started = run.append(opening)?;
+        run.started = run.append(&opening)?;
         run.disk.run(Op::SyncDir(dir)).map_err(io)?;
         run.put_contract(&contract)?;
         Ok(run)
@@ -183,9 +183,9 @@ impl RunWriter {
         let fail = |error| RunError::Source { path: source.to_owned(), source: error };
         let copy = fs::metadata(source).map_err(fail)?.len() <= REFERENCE_ABOVE_BYTES;
         if copy {
-            self.add_file(name, source, meta)?
+            self.add_file(name, source, meta)?;
         } else {
-            self.add_reference(name, source, meta)?
+            self.add_reference(name, source, meta)?;
         }
         Ok(copy)
     }
@@ -199,7 +199,10 @@ impl RunWriter {
         if kind.is_empty() || kind.len() > 64 || !kind.bytes().all(plain) || RESERVED_KINDS.contains(&kind) {
             return Err(RunError::Kind(kind.to_owned()));
         }
-        self.append(json!({ "kind": kind, "data": data })).map(drop)
+        if self.redactor.text(kind) != kind {
+            return Err(RunError::Secret(kind.to_owned()));
+        }
+        self.append(&json!({ "kind": kind, "data": self.redactor.value(data) })).map(drop)
     }
 
     /// Evaluates `gates` on the recorded evidence, combines them by `rule`, and closes the run.
@@ -239,7 +242,7 @@ impl RunWriter {
         self.disk.run(Op::Rename(&temp, &path)).map_err(|source| RunError::Io { path, source })?;
         self.sync_dir(&self.dir)?;
         let manifest_sha256 = sha256_hex(&bytes);
-        self.append(json!({ "kind": "close", "manifest_sha256": manifest_sha256 }))?;
+        self.append(&json!({ "kind": "close", "manifest_sha256": manifest_sha256 }))?;
         Ok(Finished { verdict, gates, manifest_sha256, head: self.head.clone() })
     }
 
@@ -324,7 +327,7 @@ impl RunWriter {
 
     fn append_evidence(&mut self, entry: &Evidence) -> Result<(), RunError> {
         let entry = serde_json::to_value(entry).unwrap_or_default();
-        self.append(json!({ "kind": "evidence", "evidence": entry })).map(drop)
+        self.append(&json!({ "kind": "evidence", "evidence": entry })).map(drop)
     }
 
     fn check_new_name(&self, name: &str) -> Result<(), RunError> {
@@ -366,13 +369,13 @@ impl RunWriter {
     }
 
     /// Appends one event and returns its time. When this returns, the event is on the disk.
-    pub(super) fn append(&mut self, event: Value) -> Result<String, RunError> {
+    pub(super) fn append(&mut self, event: &Value) -> Result<String, RunError> {
         if self.poisoned {
             return Err(RunError::Poisoned);
         }
         let at = timestamp(self.clock.now_ms());
         let closing = event["kind"] == "close";
-        let mut raw = line(self.seq, &at, &self.head, self.redactor.value(&event))?;
+        let mut raw = line(self.seq, &at, &self.head, event)?;
         let head = sha256_hex(&raw);
         within("an event", raw.len() as u64, self.limits.max_line_bytes as u64)?;
         // Room for a resume and the closing event stays free, so that a full ledger can still be closed.

@@ -41,7 +41,7 @@ pub(super) fn spec() -> RunSpec {
         json!({"model": "demo-1b", "precision": "bf16", "threshold": 0.01}),
     );
     spec.argv = ["perfwright", "demo", "bench"].map(str::to_owned).to_vec();
-    spec.env = vec![("CUDA_VISIBLE_DEVICES".into(), "0".into()), ("HOME".into(), "/home/somebody".into())];
+    spec.env = vec![("CUDA_VISIBLE_DEVICES".into(), "0".into()), ("HOME".into(), "/users/somebody".into())];
     spec.host = Host {
         cpu: Some("Example CPU".into()),
         logical_cpus: Some(8),

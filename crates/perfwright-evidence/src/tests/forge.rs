@@ -15,7 +15,8 @@ use crate::name::{LEDGER, MANIFEST};
 use crate::verify::walk::walk;
 use crate::{Gate, Rule, RunWriter};
 
-type Edit = Box<dyn Fn(usize, &mut Value)>;
+/// A change to one event line, by position.
+pub(super) type Edit = Box<dyn Fn(usize, &mut Value)>;
 type EditRaw = Box<dyn Fn(usize, Vec<u8>) -> Vec<u8>>;
 
 /// A run in parts.

@@ -5,6 +5,7 @@ mod bytes;
 mod cases;
 mod demo;
 mod forge;
+mod limits;
 mod moments;
 mod planted;
 #[expect(unreachable_pub, reason = "an integration test includes the same file")]

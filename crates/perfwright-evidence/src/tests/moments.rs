@@ -122,8 +122,8 @@ fn a_kill_while_resuming_is_explained_and_continued() {
 #[test]
 fn a_full_disk_at_any_operation_is_explained_and_continued() {
     let (_, ops) = recorded(|dir, disk| whole_run(dir, disk).expect("written"));
-    for at in 0..ops.len() {
-        for bytes in [0, 7, ops[at].length()] {
+    for (at, op) in ops.iter().enumerate() {
+        for bytes in [0, 7, op.length()] {
             let root = scratch();
             let dir = root.path().join("run");
             let disk = Disk::default();
@@ -131,7 +131,7 @@ fn a_full_disk_at_any_operation_is_explained_and_continued() {
             let error = whole_run(&dir, disk).expect_err("the disk is full");
             assert_eq!(error.exit_code(), 5, "{error}");
             if dir.exists() {
-                assert_eq!(status(&dir), Status::Interrupted, "operation {at}: {:?}", ops[at]);
+                assert_eq!(status(&dir), Status::Interrupted, "operation {at}: {op:?}");
             }
             continue_and_close(&dir);
         }

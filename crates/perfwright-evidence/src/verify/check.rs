@@ -15,6 +15,7 @@ use crate::ledger::{Scan, scan};
 use crate::limits::Limits;
 use crate::model::{Evidence, LEDGER_SCHEMA, Manifest};
 use crate::name::{CONTRACT, LEDGER, MANIFEST};
+use crate::run::Opening;
 
 /// What the integrity check found, for verify, resume and diff.
 #[derive(Debug)]
@@ -58,9 +59,17 @@ pub(crate) fn integrity(dir: &Path, limits: &Limits) -> Result<Integrity, Verify
         let text = |key: &str| opening[key].as_str().map(str::to_owned);
         report.procedure = text("procedure");
         report.contract_sha256 = text("contract_sha256");
-        if opening["schema"] != LEDGER_SCHEMA {
-            let detail = format!("schema {}", opening["schema"]);
+        if let Some(other) = opening["schema"].as_str().filter(|schema| *schema != LEDGER_SCHEMA) {
+            let detail = format!("schema {other:?}");
             report.differences.push(Difference::new(DifferenceKind::SchemaUnknown, LEDGER, detail));
+        } else if let Err(error) = serde_json::from_value::<Opening>(opening.clone()) {
+            // Everything that the manifest is compared with stands here, so none of it may be left out.
+            let place = format!("{LEDGER}:1");
+            report.differences.push(Difference::new(
+                DifferenceKind::EventMalformed,
+                place,
+                error.to_string(),
+            ));
         }
     }
     let recorded = recorded_evidence(&ledger, &mut report);

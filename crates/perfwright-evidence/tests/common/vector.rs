@@ -11,12 +11,7 @@ pub const SCHEMA: &str = "perfwright.vector/v1";
 /// A folder in memory where there is one: what is tested here is order and content, not how fast a disk syncs.
 pub fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        if let Ok(dir) = tempfile::tempdir_in(memory) {
-            return dir;
-        }
-    }
-    tempfile::tempdir().expect("tempdir")
+    tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).expect("tempdir")
 }
 
 /// Where the vectors lie.
@@ -104,11 +99,12 @@ pub fn load() -> Vec<Vector> {
         .filter(|path| path.extension().is_some_and(|e| e == "json"))
         .collect();
     paths.sort();
-    paths
-        .iter()
-        .map(|path| {
-            serde_json::from_slice(&fs::read(path).expect("a vector"))
-                .unwrap_or_else(|e| panic!("{path:?}: {e}"))
-        })
-        .collect()
+    let read = |path: &PathBuf| -> Vector {
+        let text = fs::read(path).expect("a vector");
+        let vector: Vector =
+            serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!(vector.schema, SCHEMA, "{}", path.display());
+        vector
+    };
+    paths.iter().map(read).collect()
 }

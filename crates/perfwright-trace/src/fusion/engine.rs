@@ -2,8 +2,6 @@
 //!
 //! Every element of every pattern is asked of every distinct kernel once; launches then only read bits.
 
-use hashbrown::HashMap;
-
 use super::catalog::FusionCatalog;
 use super::pattern::{Element, Pattern};
 use super::row::{FusionContext, FusionRow, KernelInfo, LaunchView, State};
@@ -11,6 +9,8 @@ use super::row::{FusionContext, FusionRow, KernelInfo, LaunchView, State};
 /// Longest gap before a removable kernel that is credited to it (ns), about one launch: beyond this the
 /// device waited for the host or another stream.
 const MAX_GAP_NS: i64 = 5_000;
+/// Memsets passed over between two neighbours. Bounded so that runs of memsets cost linear time.
+const MAX_MEMSETS: usize = 4;
 /// Evidence kernels listed in a row.
 const MAX_EVIDENCE: usize = 8;
 
@@ -21,10 +21,11 @@ struct Sequence<'a> {
     elements: &'a [Element],
     /// `bits[e][kernel]`
     bits: Vec<Vec<bool>>,
+    /// Kernels that may directly follow the first element: most candidates end here.
+    second: Vec<bool>,
 }
 
 /// Sums for one (class, pattern).
-#[derive(Default)]
 struct Found {
     active: u64,
     sites: u64,
@@ -32,16 +33,47 @@ struct Found {
     launches: u64,
     related_ns: i64,
     saving_ns: i64,
-    by_kernel: HashMap<u32, i64>,
+    /// Duration per kernel (ns), indexed by kernel.
+    by_kernel: Vec<i64>,
+}
+
+/// Sums of all (class, pattern) pairs; most stay empty.
+struct Table {
+    patterns: usize,
+    kernels: usize,
+    cells: Vec<Option<Box<Found>>>,
+}
+
+impl Table {
+    fn cell(&mut self, class: u8, pattern: usize) -> &mut Found {
+        let at = usize::from(class) * self.patterns + pattern;
+        if at >= self.cells.len() {
+            self.cells.resize_with(at + 1, || None);
+        }
+        let kernels = self.kernels;
+        self.cells[at].get_or_insert_with(|| Box::new(Found::new(kernels)))
+    }
 }
 
 impl Found {
-    fn add(&mut self, launch: &LaunchView) {
-        let ns = launch.dur_ns.max(0);
-        self.launches += 1;
+    fn new(kernels: usize) -> Self {
+        Self {
+            active: 0,
+            sites: 0,
+            partial_sites: 0,
+            launches: 0,
+            related_ns: 0,
+            saving_ns: 0,
+            by_kernel: vec![0; kernels],
+        }
+    }
+
+    fn add(&mut self, kernel: u32, launches: u64, ns: i64) {
+        self.launches += launches;
         self.related_ns = self.related_ns.saturating_add(ns);
-        let sum = self.by_kernel.entry(launch.kernel).or_default();
-        *sum = sum.saturating_add(ns);
+        if let Some(sum) = self.by_kernel.get_mut(kernel as usize) {
+            *sum = sum.saturating_add(ns);
+        }
     }
 }
 
@@ -55,54 +87,79 @@ pub fn find(
     ctx: &FusionContext,
 ) -> Vec<FusionRow> {
     let patterns = &catalog.patterns;
-    let mut found: HashMap<(u8, usize), Found> = HashMap::new();
+    let mut table = Table { patterns: patterns.len(), kernels: kernels.len(), cells: Vec::new() };
     let active = active_of(patterns, kernels);
-    for launch in launches {
-        for &pattern in active.get(launch.kernel as usize).map_or(&[][..], Vec::as_slice) {
-            let found = found.entry((launch.class, pattern)).or_default();
-            found.active += 1;
-            found.add(launch);
-        }
-    }
+    count_active(&mut table, launches, &active);
     let memset: Vec<bool> = kernels.iter().map(|k| k.symbol.base.starts_with("Memset")).collect();
     let mut hits = Vec::new();
     let mut used = vec![false; launches.len()];
     for generic in [false, true] {
-        let sequences = sequences_of(patterns, kernels, ctx, generic);
+        let sequences = sequences_of(patterns, kernels, ctx, &memset, generic);
         let starts = starts_of(&sequences, kernels.len());
-        let mut taken = vec![false; launches.len()];
         // Per pattern, the launch from which it may match again: no launch is counted twice.
         let mut free = vec![0_usize; patterns.len()];
-        for at in 0..launches.len() {
-            for &s in starts.get(launches[at].kernel as usize).map_or(&[][..], Vec::as_slice) {
+        for (at, launch) in launches.iter().enumerate() {
+            let starts = starts.get(launch.kernel as usize).map_or(&[][..], Vec::as_slice);
+            let Some(next) = launches.get(at + 1).filter(|_| !starts.is_empty()) else { continue };
+            for &s in starts {
                 let sequence = &sequences[s];
-                if at < free[sequence.pattern] {
+                if !sequence.second.get(next.kernel as usize).copied().unwrap_or(false) {
                     continue;
                 }
-                if !match_at(sequence, launches, &memset, at, &mut hits) {
-                    continue;
-                }
-                if generic && hits.iter().any(|&(i, _)| used[i]) {
+                let blocked: &[bool] = if generic { &used } else { &[] };
+                if at < free[sequence.pattern]
+                    || !match_at(sequence, launches, &memset, blocked, at, &mut hits)
+                {
                     continue;
                 }
                 free[sequence.pattern] = hits.last().map_or(at, |&(i, _)| i) + 1;
-                for &(i, _) in &hits {
-                    taken[i] = true;
+                if !generic {
+                    for &(i, _) in &hits {
+                        used[i] = true;
+                    }
                 }
-                let entry = found.entry((launches[at].class, sequence.pattern)).or_default();
-                record(entry, sequence, launches, &hits, &active);
+                let cell = table.cell(launch.class, sequence.pattern);
+                record(cell, sequence, launches, &hits, &active);
             }
         }
-        for (used, taken) in used.iter_mut().zip(taken) {
-            *used |= taken;
+    }
+    let mut rows: Vec<FusionRow> = Vec::new();
+    for (at, cell) in table.cells.into_iter().enumerate() {
+        if let Some(found) = cell {
+            let class = u8::try_from(at / patterns.len()).unwrap_or(u8::MAX);
+            rows.push(row(class, &patterns[at % patterns.len()], &found, ctx));
         }
     }
-    let mut rows: Vec<FusionRow> = found
-        .into_iter()
-        .map(|((class, pattern), found)| row(class, &patterns[pattern], found, ctx))
-        .collect();
     rows.sort_by(|a, b| (a.class, -a.related_ns, &a.pattern).cmp(&(b.class, -b.related_ns, &b.pattern)));
     rows
+}
+
+/// Sums the fused forms: launches per (class, kernel) first, so that a launch costs two additions.
+fn count_active(table: &mut Table, launches: &[LaunchView], active: &[Vec<usize>]) {
+    let mut sums: Vec<Vec<(u64, i64)>> = Vec::new();
+    for launch in launches {
+        let class = usize::from(launch.class);
+        if class >= sums.len() {
+            sums.resize_with(class + 1, Vec::new);
+        }
+        let row = &mut sums[class];
+        if row.is_empty() {
+            row.resize(active.len(), (0, 0));
+        }
+        if let Some(sum) = row.get_mut(launch.kernel as usize) {
+            sum.0 += 1;
+            sum.1 = sum.1.saturating_add(launch.dur_ns.max(0));
+        }
+    }
+    for (class, row) in (0_u8..=u8::MAX).zip(&sums) {
+        for (kernel, &(launches, ns)) in (0_u32..).zip(row) {
+            for &pattern in active[kernel as usize].iter().filter(|_| launches > 0) {
+                let cell = table.cell(class, pattern);
+                cell.active += launches;
+                cell.add(kernel, launches, ns);
+            }
+        }
+    }
 }
 
 /// For each kernel, the patterns whose fused form it is.
@@ -120,6 +177,7 @@ fn sequences_of<'a>(
     patterns: &'a [Pattern],
     kernels: &[KernelInfo],
     ctx: &FusionContext,
+    memset: &[bool],
     generic: bool,
 ) -> Vec<Sequence<'a>> {
     let mut out = Vec::new();
@@ -135,7 +193,9 @@ fn sequences_of<'a>(
                 .iter()
                 .map(|e| kernels.iter().map(|k| e.matches(k) && !fused(k)).collect())
                 .collect();
-            out.push(Sequence { pattern: i, partial, elements, bits });
+            let follows = |kernel: usize| memset[kernel] || bits.iter().skip(1).any(|b| b[kernel]);
+            let second = (0..kernels.len()).map(follows).collect();
+            out.push(Sequence { pattern: i, partial, elements, bits, second });
         }
     }
     // Longer sequences of a pattern first: the shorter one must not cut a chain in two.
@@ -165,11 +225,12 @@ fn possible(pattern: &Pattern, ctx: &FusionContext) -> bool {
 }
 
 /// Collects into `hits` the (launch, element) pairs of the match that begins at launch `at`. Memsets are
-/// no kernels and may lie between; optional elements may be absent.
+/// no kernels and a few may lie between; optional elements may be absent; `blocked` launches end it.
 fn match_at(
     sequence: &Sequence<'_>,
     launches: &[LaunchView],
     memset: &[bool],
+    blocked: &[bool],
     at: usize,
     hits: &mut Vec<(usize, usize)>,
 ) -> bool {
@@ -178,13 +239,12 @@ fn match_at(
     let mut layer = first.layer;
     let mut next = at;
     let mut fits = |from: usize, bits: &[bool]| -> Option<usize> {
-        let mut i = from;
-        loop {
+        for i in from..=from + MAX_MEMSETS {
             let launch = launches.get(i)?;
             let same_layer = layer.is_none() || launch.layer.is_none() || layer == launch.layer;
             let near =
                 launch.stream == first.stream && launch.step == first.step && launch.class == first.class;
-            if !near || !same_layer {
+            if !near || !same_layer || blocked.get(i).copied().unwrap_or(false) {
                 return None;
             }
             let kernel = launch.kernel as usize;
@@ -195,8 +255,8 @@ fn match_at(
             if i == at || !memset.get(kernel).copied().unwrap_or(false) {
                 return None;
             }
-            i += 1;
         }
+        None
     };
     for (e, (element, bits)) in sequence.elements.iter().zip(&sequence.bits).enumerate() {
         match fits(next, bits) {
@@ -233,7 +293,7 @@ fn record(
         let launch = &launches[i];
         // The fused kernels of this pattern are already in the sums.
         if !active.get(launch.kernel as usize).is_some_and(|a| a.contains(&sequence.pattern)) {
-            found.add(launch);
+            found.add(launch.kernel, 1, launch.dur_ns.max(0));
         }
         if sequence.elements[element].removed {
             let gap = match i.checked_sub(1).and_then(|p| launches.get(p)) {
@@ -248,14 +308,15 @@ fn record(
     }
 }
 
-fn row(class: u8, pattern: &Pattern, found: Found, ctx: &FusionContext) -> FusionRow {
+fn row(class: u8, pattern: &Pattern, found: &Found, ctx: &FusionContext) -> FusionRow {
     let unfused = found.sites + found.partial_sites;
     let state = match (found.active > 0, found.sites > 0) {
         (true, false) if found.partial_sites == 0 => State::Active,
         (false, true) if found.partial_sites == 0 => State::Missing,
         _ => State::Partial,
     };
-    let mut evidence: Vec<(u32, i64)> = found.by_kernel.into_iter().collect();
+    let mut evidence: Vec<(u32, i64)> =
+        (0_u32..).zip(found.by_kernel.iter().copied()).filter(|&(_, ns)| ns > 0).collect();
     evidence.sort_by_key(|&(kernel, ns)| (-ns, kernel));
     evidence.truncate(MAX_EVIDENCE);
     FusionRow {

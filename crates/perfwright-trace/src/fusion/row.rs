@@ -67,7 +67,7 @@ pub enum State {
 }
 
 /// A row of the fuse-pattern table. Rows of different patterns may count the same kernel.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FusionRow {
     /// Step class, as numbered by the caller.
     pub class: u8,

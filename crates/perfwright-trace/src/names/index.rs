@@ -88,3 +88,37 @@ impl Compiled {
 pub(super) fn too_long(phrase: &str) -> bool {
     phrase.len() > MAX_PHRASE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compiled_conditions_answer_as_the_plain_ones() {
+        let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        let conds = [
+            Cond { words: list(&["rmsnorm|layernorm", "add"]), ..Cond::default() },
+            Cond { words: list(&["gemm"]), not: list(&["gemma"]), ..Cond::default() },
+            Cond { functor: list(&["silu"]), prefix: list(&["act_"]), ..Cond::default() },
+            Cond { not: list(&["kernel"]), ns: list(&["norm"]), ..Cond::default() },
+        ];
+        let mut phrases = Phrases::default();
+        let compiled: Vec<Compiled> = conds.iter().map(|c| phrases.compile(c.clone())).collect();
+        let mut hits = 0;
+        for name in [
+            "void flashinfer::norm::GemmaFusedAddRMSNormKernel<8u>(int)",
+            "void act_and_mul_kernel<__nv_bfloat16, &(silu(float const&))>(int)",
+            "_gemm_w8a8_blockscale",
+            "void a::norm::f(int)",
+            "",
+        ] {
+            let symbol = Symbol::parse(name);
+            let probe = phrases.probe(&symbol);
+            for (plain, compiled) in conds.iter().zip(&compiled) {
+                assert_eq!(plain.matches(&symbol), compiled.matches(&probe), "{name}: {plain:?}");
+                hits += usize::from(plain.matches(&symbol));
+            }
+        }
+        assert_eq!(hits, 4);
+    }
+}

@@ -27,7 +27,7 @@ pub struct Symbol {
     /// First template argument of the base that names a function or functor, peeled of adaptors:
     /// `at::native::direct_copy_kernel_cuda` for a copy done by `at::native::elementwise_kernel`.
     pub functor: Option<String>,
-    /// Short form for tables, at most [`display::MAX`] bytes; tile sizes survive.
+    /// Short form for tables, at most 90 bytes; tile sizes survive.
     pub display: String,
     /// Template arguments of the base, in order, each at most 96 bytes.
     pub args: Vec<String>,
@@ -164,14 +164,19 @@ fn is_wrapper(path: &[&str]) -> bool {
         "kentry" | "kentry_pt" => space == "ck_tile",
         "trampoline_kernel" => space == "rocprim",
         "_kernel_agent" | "kernel_agent" => space == "thrust" || space == "cuda_cub" || space == "cub",
-        _ => is_adaptor(path),
+        _ => is_enabler(function),
     }
+}
+
+/// `flash::enable_sm90_or_later<Kernel>` and its kin only guard an architecture.
+fn is_enabler(function: &str) -> bool {
+    function.starts_with("enable_") && (function.contains("sm") || function.contains("or_later"))
 }
 
 /// Template layers between a kernel and the operation it was instantiated for.
 fn is_adaptor(path: &[&str]) -> bool {
     let Some(&function) = path.last() else { return false };
-    if function.starts_with("enable_") && (function.contains("sm") || function.contains("or_later")) {
+    if is_enabler(function) {
         return true;
     }
     matches!(

@@ -38,9 +38,7 @@ fn eq_mask(word: u64, byte: u8) -> u64 {
 #[inline(always)]
 fn word_at(buf: &[u8], pos: usize) -> Option<u64> {
     let bytes = buf.get(pos..pos + 8)?;
-    Some(u64::from_le_bytes([
-        bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
-    ]))
+    Some(u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]))
 }
 
 impl<'a> Cursor<'a> {
@@ -164,15 +162,27 @@ impl<'a> Cursor<'a> {
         if self.peek()? == b'"' { Ok((self.string()?, true)) } else { Ok((self.bare()?, false)) }
     }
 
-    /// Passes one value of any kind and returns its text.
+    /// Passes one value of any kind and returns its text; refuses more than [`MAX_DEPTH`] levels.
     #[inline(always)]
     pub(crate) fn skip(&mut self) -> Scan<&'a [u8]> {
+        self.pass::<true>()
+    }
+
+    /// [`Self::skip`] without a limit: for arguments of an event, whose absurdity is no reason to give up the trace.
+    /// Nothing recurses, so depth costs nothing but the count.
+    #[inline(always)]
+    pub(crate) fn skip_deep(&mut self) -> Scan<&'a [u8]> {
+        self.pass::<false>()
+    }
+
+    #[inline(always)]
+    fn pass<const BOUNDED: bool>(&mut self) -> Scan<&'a [u8]> {
         let start = self.pos;
         match self.peek()? {
             b'"' => {
                 self.string()?;
             }
-            b'{' | b'[' => self.skip_nested()?,
+            b'{' | b'[' => self.skip_nested::<BOUNDED>()?,
             _ => {
                 self.bare()?;
             }
@@ -180,8 +190,9 @@ impl<'a> Cursor<'a> {
         Ok(&self.buf[start..self.pos])
     }
 
-    /// Passes an object or array by counting brackets outside of strings. The kinds of brackets must match.
-    fn skip_nested(&mut self) -> Scan<()> {
+    /// Passes an object or array by counting brackets outside of strings. The kinds of brackets must match, down to
+    /// [`MAX_DEPTH`] levels.
+    fn skip_nested<const BOUNDED: bool>(&mut self) -> Scan<()> {
         let mut kinds = [0u64; MAX_DEPTH / 64]; // one bit a level: 1 = object
         let mut depth = 0usize;
         loop {
@@ -191,21 +202,19 @@ impl<'a> Cursor<'a> {
                     continue;
                 }
                 open @ (b'{' | b'[') => {
-                    if depth == MAX_DEPTH {
+                    if BOUNDED && depth == MAX_DEPTH {
                         return Err(Stop::Deep(self.pos));
                     }
                     let bit = 1u64 << (depth % 64);
-                    if open == b'{' {
-                        kinds[depth / 64] |= bit;
-                    } else {
-                        kinds[depth / 64] &= !bit;
+                    if let Some(word) = kinds.get_mut(depth / 64) {
+                        *word = if open == b'{' { *word | bit } else { *word & !bit };
                     }
                     depth += 1;
                 }
                 close @ (b'}' | b']') => {
                     depth -= 1; // at least one was opened before any close is seen
-                    let object = kinds[depth / 64] >> (depth % 64) & 1 == 1;
-                    if object != (close == b'}') {
+                    let object = kinds.get(depth / 64).map(|word| word >> (depth % 64) & 1 == 1);
+                    if object.is_some_and(|object| object != (close == b'}')) {
                         return Err(Stop::Bad(self.pos, "a bracket of the other kind was expected"));
                     }
                     if depth == 0 {
@@ -300,6 +309,9 @@ mod tests {
         assert_eq!(c.skip().map(<[u8]>::len), Ok(text.len() - 5));
         let deep = vec![b'['; 100_000];
         assert_eq!(Cursor::new(&deep, 0).skip(), Err(Stop::Deep(MAX_DEPTH)));
+        assert_eq!(Cursor::new(&deep, 0).skip_deep(), Err(Stop::End));
+        let closed = [deep, vec![b']'; 100_000]].concat();
+        assert_eq!(Cursor::new(&closed, 0).skip_deep().map(<[u8]>::len), Ok(200_000));
         assert!(matches!(Cursor::new(b"[}", 0).skip(), Err(Stop::Bad(1, _))));
     }
 

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::cursor::{Cursor, MAX_DEPTH, Stop};
-use super::event::Builder;
+use super::event::{Builder, plain};
 use crate::store::{META_LIMIT, Partial, Store};
 
 /// Below this many bytes a block is scanned on one thread.
@@ -70,7 +70,10 @@ pub(crate) struct Document {
     good: u64,
     malformed_at: Option<u64>,
     saw_events: bool,
-    trailing: bool,
+    /// Where the text goes on after the end of the document.
+    trailing_from: Option<u64>,
+    /// Where and how the text stops being JSON, after the events.
+    broken: Option<(u64, &'static str)>,
 }
 
 impl Document {
@@ -82,7 +85,8 @@ impl Document {
             good: 0,
             malformed_at: None,
             saw_events: false,
-            trailing: false,
+            trailing_from: None,
+            broken: None,
         }
     }
 
@@ -109,8 +113,7 @@ impl Document {
                 Err(Stop::Bad(at, what)) if self.saw_events => {
                     // The events are whole; what is wrong came after them.
                     self.state = State::Done;
-                    self.trailing = true;
-                    let _ = what;
+                    self.broken = Some((self.base + at as u64, what));
                     c.pos = at;
                 }
                 Err(Stop::Bad(at, what)) => return Err(Refused::NotJson(self.base + at as u64, what)),
@@ -126,6 +129,9 @@ impl Document {
         }
         match self.state {
             State::Start => match c.peek()? {
+                0xFE | 0xFF => {
+                    return Err(Stop::Bad(c.pos, "this looks like UTF-16; convert it to UTF-8 first"));
+                }
                 b'{' => {
                     c.pos += 1;
                     self.state = State::Object;
@@ -140,7 +146,7 @@ impl Document {
             State::Object => self.member(c)?,
             State::Events { in_object } => return self.events(c, in_object, last),
             State::Done => {
-                self.trailing = true;
+                self.trailing_from.get_or_insert(self.base + c.pos as u64);
                 c.pos = c.buf.len();
                 return Ok(false);
             }
@@ -162,6 +168,8 @@ impl Document {
             _ => {}
         }
         let key = c.string()?;
+        let plain = plain(key);
+        let key = plain.as_deref().unwrap_or(key);
         c.expect(b':', "a colon was expected")?;
         let first = c.next_token()?;
         if key == b"traceEvents" && first == b'[' {
@@ -230,22 +238,35 @@ impl Document {
         if self.store.events == 0 && self.malformed() > 0 {
             return Err(Refused::NotTrace("its array does not hold trace events"));
         }
-        let reason = if let Some(cut) = cut_by {
+        // Every sum of the analysis is a part of this one.
+        let sum: i128 = self.store.devices.dur.iter().map(|&d| i128::from(d)).sum();
+        if sum > i128::from(i64::MAX / 8) {
+            return Err(Refused::NotTrace("the durations of its device events add to more than 36 years"));
+        }
+        let reason = if let Some(cut) = cut_by.as_ref().filter(|_| self.state == State::Done) {
+            Some(format!("all events were read, but what follows them in the file is not sound: {cut}"))
+        } else if let Some(cut) = cut_by {
             Some(format!("{cut}; {} events up to there were read", self.store.events))
         } else if self.state != State::Done {
             Some(format!("the text ends inside the document at byte {text_bytes}: it was cut off"))
-        } else if self.malformed() > 0 {
-            Some(match self.malformed_at {
-                Some(at) => format!("{} entries are not trace events and were passed over, the first at byte {at}", self.malformed()),
-                None => format!("{} entries have no \"ph\" and were passed over", self.malformed()),
-            })
-        } else if self.trailing {
-            Some("text after the end of the document was ignored".to_owned())
+        } else if let Some(at) = self.malformed_at {
+            Some(format!(
+                "{} entries are not trace events and were passed over, the first at byte {at}",
+                self.malformed()
+            ))
+        } else if let Some((at, what)) = self.broken {
+            Some(format!("the events are whole, but the text after them is not JSON at byte {at}: {what}"))
         } else {
             None
         };
+        if let Some(from) = self.trailing_from.filter(|_| self.broken.is_none()) {
+            self.store.anomalies.trailing_bytes = text_bytes.saturating_sub(from);
+        }
         self.store.partial = reason.map(|reason| Partial { reason, bytes_read: self.good });
         self.store.order();
+        if !self.store.drop_far_devices() {
+            return Err(Refused::NotTrace("its device events add to more than 36 years"));
+        }
         Ok(self.store)
     }
 
@@ -256,7 +277,13 @@ impl Document {
 
 /// Scans events from `from` until one starts at or after `limit`, or the array or the buffer ends.
 fn scan(buf: &[u8], from: usize, limit: usize) -> Piece {
-    let mut p = Piece { builder: Builder::default(), span: from..from, end: End::Block, good: from, malformed_at: None };
+    let mut p = Piece {
+        builder: Builder::default(),
+        span: from..from,
+        end: End::Block,
+        good: from,
+        malformed_at: None,
+    };
     let mut c = Cursor::new(buf, from);
     loop {
         c.space();
@@ -275,37 +302,22 @@ fn scan(buf: &[u8], from: usize, limit: usize) -> Piece {
                 p.end = End::Limit;
                 return p;
             }
-            b'{' => {
+            byte => {
                 let start = c.pos;
-                match p.builder.event(&mut c) {
-                    Ok(()) => p.good = c.pos,
+                let event = byte == b'{';
+                let read = if event { p.builder.event(&mut c) } else { c.skip().map(|_| ()) };
+                match read {
+                    Ok(()) if event => p.good = c.pos,
+                    Ok(()) => p.malformed(start), // passed over, but counted
                     Err(Stop::End) => return p,
                     Err(Stop::Deep(at)) => {
                         p.end = End::Deep(at);
                         return p;
                     }
-                    Err(Stop::Bad(..)) => {
+                    Err(Stop::Bad(at, _)) => {
                         p.malformed(start);
-                        match boundary(buf, start + 1, buf.len()) {
-                            Some(at) => c.pos = at,
-                            None => return p,
-                        }
-                    }
-                }
-            }
-            _ => {
-                // Not an event: passed over, but counted.
-                let start = c.pos;
-                match c.skip() {
-                    Ok(_) => p.malformed(start),
-                    Err(Stop::End) => return p,
-                    Err(Stop::Deep(at)) => {
-                        p.end = End::Deep(at);
-                        return p;
-                    }
-                    Err(Stop::Bad(..)) => {
-                        p.malformed(start);
-                        match boundary(buf, start + 1, buf.len()) {
+                        // From where it went wrong, never from the start again: a file of broken events stays linear.
+                        match boundary(buf, at.max(start + 1), buf.len()) {
                             Some(at) => c.pos = at,
                             None => return p,
                         }
@@ -440,7 +452,8 @@ mod tests {
         let many = blocks(text.as_bytes(), 1 << 20).unwrap();
         assert_eq!(one.devices.len(), 60_000);
         assert_eq!(one.devices.corr, many.devices.corr);
-        let names = |s: &Store| s.devices.name.iter().map(|&n| s.strings.text(n).into_owned()).collect::<Vec<_>>();
+        let names =
+            |s: &Store| s.devices.name.iter().map(|&n| s.strings.text(n).into_owned()).collect::<Vec<_>>();
         assert_eq!(names(&one), names(&many));
     }
 

@@ -6,7 +6,8 @@ use super::cursor::{Cursor, Scan, Stop, unescape};
 use super::number::{integer, micros_to_nanos};
 use crate::intern::{NO_STR, StrId};
 use crate::store::{
-    AnnotationRow, DeviceRow, FlowRow, FrameRow, Ident, KERNEL, LaunchRow, MEMCPY, MEMSET, NONE, OpRow, Store, SyncRow,
+    AnnotationRow, DeviceRow, FARTHEST_NS, FlowRow, FrameRow, Ident, KERNEL, LONGEST_NS, LaunchRow, MEMCPY,
+    MEMSET, NONE, OpRow, Store, SyncRow,
 };
 
 /// Longest operator shape text kept, bytes; a longer one is dropped.
@@ -104,7 +105,8 @@ impl Builder {
     /// The finished store.
     pub(crate) fn finish(mut self) -> Store {
         for (name, _, n) in std::mem::take(&mut self.kinds) {
-            let name = if name.is_empty() { "(none)".into() } else { String::from_utf8_lossy(&name).into_owned() };
+            let name =
+                if name.is_empty() { "(none)".into() } else { String::from_utf8_lossy(&name).into_owned() };
             *self.store.categories.entry(name).or_default() += n;
         }
         self.store
@@ -117,6 +119,8 @@ impl Builder {
             *n += 1;
             return *kind;
         }
+        let plain = plain(cat);
+        let cat = plain.as_deref().unwrap_or(cat);
         let kind = kind_of(cat);
         // Hostile files may invent categories without end; those that mean nothing to us share one count.
         let known = kind != Kind::Other || self.kinds.len() < CATEGORY_LIMIT;
@@ -155,13 +159,12 @@ impl Builder {
             (Some(ts), dur) if !matches!(kind, Kind::Device(_)) && (dur == Some(0) || !e.has_dur) => (ts, 0),
             _ => return self.set_aside(kind, e),
         };
-        if dur > 0 {
-            self.store.complete_events += 1;
-        }
-        // A dur that makes the end overflow is as wrong as one that is not a number.
-        if ts.checked_add(dur).is_none() {
+        // Times with which no sum or difference of two can overflow; others are as wrong as one that is no number.
+        let limit = if matches!(kind, Kind::Device(_)) { LONGEST_NS } else { FARTHEST_NS };
+        if dur > limit || ts.abs_diff(0) >= FARTHEST_NS.unsigned_abs() || ts + dur >= FARTHEST_NS {
             return self.set_aside(kind, e);
         }
+        self.store.complete_events += u64::from(dur > 0);
         match kind {
             Kind::Device(kind) => {
                 let (name, lane, stream) = (self.text(e.name), self.lane(e), self.stream(e));
@@ -177,7 +180,8 @@ impl Builder {
             }
             Kind::Op => {
                 let (name, lane) = (self.text(e.name), self.lane(e));
-                let dims = e.dims.filter(|d| d.len() <= DIMS_LIMIT).map_or(NO_STR, |d| self.store.strings.intern(d));
+                let dims =
+                    e.dims.filter(|d| d.len() <= DIMS_LIMIT).map_or(NO_STR, |d| self.store.strings.intern(d));
                 let (ext, seq) = (e.ext.unwrap_or(NONE), e.seq.unwrap_or(NONE));
                 let fwd_thread = e.fwd_thread.unwrap_or(NONE);
                 self.store.ops.push(OpRow { name, lane, ts, dur, ext, seq, fwd_thread, dims });
@@ -207,6 +211,7 @@ impl Builder {
         match (e.ts, e.dur) {
             (Some(_), Some(0)) => a.zero_duration += 1,
             (Some(_), Some(d)) if d < 0 => a.negative_duration += 1,
+            // The rest: no number, or one that no time is.
             _ => a.bad_time += 1,
         }
     }
@@ -289,22 +294,8 @@ fn read<'a>(c: &mut Cursor<'a>) -> Scan<Raw<'a>> {
         let key = c.string()?;
         c.expect(b':', "a colon was expected")?;
         let first = c.next_token()?;
-        match key {
-            b"ph" => e.ph = c.scalar()?.0.first().copied().unwrap_or(0),
-            b"cat" => e.cat = text(c, first)?,
-            b"name" => e.name = text(c, first)?,
-            b"pid" => e.pid = token(c, first)?,
-            b"tid" => e.tid = token(c, first)?,
-            b"ts" => e.ts = time(c, first)?,
-            b"dur" => {
-                e.dur = time(c, first)?;
-                e.has_dur = true;
-            }
-            b"id" => e.id = number(c, first)?,
-            b"args" if first == b'{' => args(c, &mut e)?,
-            _ => {
-                c.skip()?;
-            }
+        if !field(c, &mut e, key, first)? && !escaped(c, &mut e, key, first, field)? {
+            c.skip_deep()?;
         }
         match c.next_token()? {
             b',' => c.pos += 1,
@@ -315,6 +306,64 @@ fn read<'a>(c: &mut Cursor<'a>) -> Scan<Raw<'a>> {
             _ => return Err(Stop::Bad(c.pos, "a comma or the end of the event was expected")),
         }
     }
+}
+
+/// Takes the value of an event's key; `false` leaves the cursor at the value of a key that means nothing to us.
+#[inline(always)]
+fn field<'a>(c: &mut Cursor<'a>, e: &mut Raw<'a>, key: &[u8], first: u8) -> Scan<bool> {
+    match key {
+        b"ph" => {
+            let text = c.scalar()?.0;
+            e.ph = plain(text).as_deref().unwrap_or(text).first().copied().unwrap_or(0);
+        }
+        b"cat" => e.cat = text(c, first)?,
+        b"name" => e.name = text(c, first)?,
+        b"pid" => e.pid = token(c, first)?,
+        b"tid" => e.tid = token(c, first)?,
+        b"ts" => e.ts = time(c, first)?,
+        b"dur" => {
+            e.dur = time(c, first)?;
+            e.has_dur = true;
+        }
+        b"id" => e.id = number(c, first)?,
+        b"args" if first == b'{' => args(c, e)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// [`field`] for the keys of `args`.
+#[inline(always)]
+fn arg<'a>(c: &mut Cursor<'a>, e: &mut Raw<'a>, key: &[u8], first: u8) -> Scan<bool> {
+    match key {
+        b"External id" | b"external id" => e.ext = number(c, first)?,
+        b"correlation" => e.corr = number(c, first)?,
+        b"stream" => e.stream = Some(token(c, first)?),
+        b"kernel" => e.kernel = Some(text(c, first)?),
+        b"graph node id" => e.node = number(c, first)?,
+        b"Sequence number" => e.seq = number(c, first)?,
+        b"Fwd thread id" => e.fwd_thread = number(c, first)?,
+        b"Input Dims" => e.dims = Some(c.skip_deep()?),
+        b"wait_on_stream" => e.wait_on = number(c, first)?,
+        b"name" | b"labels" => e.label = Some(text(c, first)?),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// The text behind a string with escapes; `None` where there are none, which is nearly always.
+#[inline(always)]
+pub(super) fn plain(raw: &[u8]) -> Option<Vec<u8>> {
+    // The shortest escape that can hide a letter is `\u0061`.
+    (raw.len() >= 6 && memchr::memchr(b'\\', raw).is_some()).then(|| unescape(raw))
+}
+
+type Take<'a> = fn(&mut Cursor<'a>, &mut Raw<'a>, &[u8], u8) -> Scan<bool>;
+
+/// Asks again for a key that is written with escapes.
+#[inline(always)]
+fn escaped<'a>(c: &mut Cursor<'a>, e: &mut Raw<'a>, key: &[u8], first: u8, take: Take<'a>) -> Scan<bool> {
+    plain(key).map_or(Ok(false), |key| take(c, e, &key, first))
 }
 
 fn args<'a>(c: &mut Cursor<'a>, e: &mut Raw<'a>) -> Scan<()> {
@@ -328,20 +377,8 @@ fn args<'a>(c: &mut Cursor<'a>, e: &mut Raw<'a>) -> Scan<()> {
         let key = c.string()?;
         c.expect(b':', "a colon was expected")?;
         let first = c.next_token()?;
-        match key {
-            b"External id" | b"external id" => e.ext = number(c, first)?,
-            b"correlation" => e.corr = number(c, first)?,
-            b"stream" => e.stream = Some(token(c, first)?),
-            b"kernel" => e.kernel = Some(text(c, first)?),
-            b"graph node id" => e.node = number(c, first)?,
-            b"Sequence number" => e.seq = number(c, first)?,
-            b"Fwd thread id" => e.fwd_thread = number(c, first)?,
-            b"Input Dims" => e.dims = Some(c.skip()?),
-            b"wait_on_stream" => e.wait_on = number(c, first)?,
-            b"name" | b"labels" => e.label = Some(text(c, first)?),
-            _ => {
-                c.skip()?;
-            }
+        if !arg(c, e, key, first)? && !escaped(c, e, key, first, arg)? {
+            c.skip_deep()?;
         }
         match c.next_token()? {
             b',' => c.pos += 1,
@@ -359,14 +396,14 @@ fn text<'a>(c: &mut Cursor<'a>, first: u8) -> Scan<&'a [u8]> {
     if first == b'"' {
         return c.string();
     }
-    c.skip()?;
+    c.skip_deep()?;
     Ok(&[])
 }
 
 #[inline(always)]
 fn token<'a>(c: &mut Cursor<'a>, first: u8) -> Scan<Token<'a>> {
     if matches!(first, b'{' | b'[') {
-        c.skip()?;
+        c.skip_deep()?;
         return Ok(Token::default());
     }
     let (text, quoted) = c.scalar()?;
@@ -376,7 +413,7 @@ fn token<'a>(c: &mut Cursor<'a>, first: u8) -> Scan<Token<'a>> {
 #[inline(always)]
 fn time(c: &mut Cursor<'_>, first: u8) -> Scan<Option<i64>> {
     if matches!(first, b'{' | b'[' | b'"') {
-        c.skip()?;
+        c.skip_deep()?;
         return Ok(None);
     }
     Ok(micros_to_nanos(c.bare()?))
@@ -385,7 +422,7 @@ fn time(c: &mut Cursor<'_>, first: u8) -> Scan<Option<i64>> {
 #[inline(always)]
 fn number(c: &mut Cursor<'_>, first: u8) -> Scan<Option<i64>> {
     if matches!(first, b'{' | b'[') {
-        c.skip()?;
+        c.skip_deep()?;
         return Ok(None);
     }
     Ok(integer(c.scalar()?.0))

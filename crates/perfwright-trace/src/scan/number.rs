@@ -165,7 +165,9 @@ mod tests {
         ] {
             assert_eq!(micros_to_nanos(text.as_bytes()), Some(ns), "{text}");
         }
-        for bad in ["", "-", "NaN", "Infinity", "1.2.3", "1e", "abc", "99999999999999999999", "1e300", "\"5\""] {
+        for bad in
+            ["", "-", "NaN", "Infinity", "1.2.3", "1e", "abc", "99999999999999999999", "1e300", "\"5\""]
+        {
             assert_eq!(micros_to_nanos(bad.as_bytes()), None, "{bad}");
         }
     }

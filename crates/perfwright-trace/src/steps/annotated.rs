@@ -3,8 +3,8 @@
 use hashbrown::HashMap;
 
 use super::class::Class;
-use super::grammar::{Label, parse};
 use super::find::{NO_STEP, Source, Step};
+use super::grammar::{Label, parse};
 use crate::intern::StrId;
 use crate::links::NO_ROW;
 use crate::store::{Ident, NONE, Store};
@@ -40,7 +40,6 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
     let passes = merge_nested(host);
     let mut steps = Vec::new();
     let mut of_device = vec![NO_STEP; store.devices.len()];
-    let mut spans = device_spans(store, &passes, &device);
     let by_launch = passes_of_launches(store, &passes);
 
     // Work launched inside a host range belongs to it; its extent is the device range where one is recorded.
@@ -54,7 +53,14 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
         let pid = store.device_pid(d);
         let (ts, end) = (store.devices.ts[d], store.devices.ts[d] + store.devices.dur[d]);
         let id = *step_of.entry((pass, pid)).or_insert_with(|| {
-            steps.push(Step::new(passes[pass].label, Some(passes[pass].name), pid, ts, end, Source::Annotation));
+            steps.push(Step::new(
+                passes[pass].label,
+                Some(passes[pass].name),
+                pid,
+                ts,
+                end,
+                Source::Annotation,
+            ));
             (steps.len() - 1) as u32
         });
         let step = &mut steps[id as usize];
@@ -62,6 +68,7 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
         step.end = step.end.max(end);
         of_device[d] = id;
     }
+    let mut spans = device_spans(store, &passes, &device, |pass, pid| step_of.contains_key(&(pass, pid)));
     let mut ranges: HashMap<u32, (i64, i64)> = HashMap::new();
     for (&(pass, pid), &id) in &step_of {
         if let Some(span) = spans.remove(&(Some(pass), pid, None)) {
@@ -88,14 +95,37 @@ pub(super) fn find(store: &Store, launch_of: &[u32], generic: bool) -> (Vec<Step
     // Device ranges left over: passes whose host range or launches are not in the trace.
     let mut rest: Vec<_> = spans.into_iter().collect();
     rest.sort_by_key(|(_, span)| *span);
+    let mut known: Vec<(i64, i64, Ident)> = steps.iter().map(|s| (s.start, s.end, s.pid)).collect();
+    known.sort_unstable();
+    let mut known = known.into_iter().peekable();
+    let mut launched: HashMap<(Ident, Option<StrId>), Vec<usize>> = HashMap::new();
+    for (i, s) in steps.iter().enumerate().filter(|(_, s)| s.by == Source::Annotation) {
+        launched.entry((s.pid, s.name)).or_default().push(i);
+    }
+    for list in launched.values_mut() {
+        list.sort_by_key(|&i| steps[i].start);
+    }
+    let mut reach: HashMap<Ident, i64> = HashMap::new(); // latest end of a step that has begun, by device
     for ((pass, pid, own), (start, end)) in rest {
         let (label, name) = match (pass, own) {
             (Some(p), _) => (passes[p].label, passes[p].name),
             (None, Some(at)) => (device[at].1, a.name[device[at].0]),
             (None, None) => continue,
         };
-        let inside = steps.iter().any(|s| s.pid == pid && s.start <= start && end <= s.end);
-        if !inside {
+        while let Some((_, ended, on)) = known.next_if(|k| k.0 <= start) {
+            let latest = reach.entry(on).or_insert(ended);
+            *latest = ended.max(*latest);
+        }
+        // A range without an id around the work of a pass of its name is that pass once more, not another one.
+        let around = launched.get(&(pid, Some(name))).filter(|_| own.is_some()).and_then(|list| {
+            let at = list.partition_point(|&i| steps[i].start < start);
+            list.get(at).copied().filter(|&i| steps[i].end <= end)
+        });
+        let latest = reach.entry(pid).or_insert(i64::MIN);
+        if let Some(i) = around {
+            (steps[i].start, steps[i].end, steps[i].by) = (start, end, Source::DeviceAnnotation);
+        } else if *latest < end {
+            *latest = end;
             steps.push(Step::new(label, Some(name), pid, start, end, Source::DeviceAnnotation));
         }
     }
@@ -141,8 +171,14 @@ fn merge_nested(mut host: Vec<Pass>) -> Vec<Pass> {
 /// Key of a device range: the host pass it belongs to, its device, and its own row when it has no host pass.
 type SpanKey = (Option<usize>, Ident, Option<usize>);
 
-/// Extents of device ranges. A range stands once a stream; those of one pass are joined.
-fn device_spans(store: &Store, passes: &[Pass], device: &[(usize, Label)]) -> HashMap<SpanKey, (i64, i64)> {
+/// Extents of device ranges. A range stands once a stream; those of one pass are joined. `works_on` says whether a
+/// pass launched work on a device: of passes with one id, that one is meant.
+fn device_spans(
+    store: &Store,
+    passes: &[Pass],
+    device: &[(usize, Label)],
+    works_on: impl Fn(usize, Ident) -> bool,
+) -> HashMap<SpanKey, (i64, i64)> {
     let a = &store.annotations;
     let mut primary: HashMap<(StrId, i64), Vec<usize>> = HashMap::new();
     let mut secondary: HashMap<(StrId, i64), Vec<usize>> = HashMap::new();
@@ -163,7 +199,9 @@ fn device_spans(store: &Store, passes: &[Pass], device: &[(usize, Label)]) -> Ha
         // An id that repeats (a trace joined from several) belongs to the latest pass that had begun.
         let of = |map: &HashMap<(StrId, i64), Vec<usize>>| {
             let candidates = map.get(&key)?;
-            candidates.iter().rev().find(|&&p| passes[p].start <= end).or(candidates.first()).copied()
+            let begun = || candidates.iter().rev().filter(|&&p| passes[p].start <= end);
+            let ours = begun().find(|&&p| works_on(p, pid));
+            ours.or_else(|| begun().next()).or(candidates.first()).copied()
         };
         if let Some(pass) = of(&primary) {
             let span = spans.entry((Some(pass), pid, None)).or_insert((start, end));
@@ -208,10 +246,10 @@ fn passes_of_launches(store: &Store, passes: &[Pass]) -> Vec<u32> {
         let at = list.partition_point(|&i| passes[i].start <= t);
         list[..at].iter().rev().take(8).find(|&&i| passes[i].end > t).copied()
     };
-    for i in 0..l.len() {
+    for (i, slot) in out.iter_mut().enumerate() {
         let own = by_lane.get(&l.lane[i]).and_then(|list| find(list, l.ts[i]));
         let hit = own.or_else(|| by_pid.get(&pid_of(l.lane[i])).and_then(|list| find(list, l.ts[i])));
-        out[i] = hit.map_or(NO_ROW, |p| p as u32);
+        *slot = hit.map_or(NO_ROW, |p| p as u32);
     }
     out
 }

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::annotated;
 use super::class::Class;
 use super::grammar::Label;
 use super::structural::{self, KernelHint, StepRules};
-use super::annotated;
 use crate::intern::StrId;
 use crate::store::{Ident, Store};
 
@@ -50,7 +50,14 @@ pub struct Step {
 }
 
 impl Step {
-    pub(super) fn new(label: Label, name: Option<StrId>, pid: Ident, start: i64, end: i64, by: Source) -> Self {
+    pub(super) fn new(
+        label: Label,
+        name: Option<StrId>,
+        pid: Ident,
+        start: i64,
+        end: i64,
+        by: Source,
+    ) -> Self {
         let Label { class, batch, tokens, context, .. } = label;
         Step { class, name, pid, start, end, batch, tokens, context, by }
     }
@@ -78,7 +85,9 @@ pub fn find(store: &Store, launch_of: &[u32], hints: &[KernelHint], rules: &Step
     }
     if list.iter().all(|s| s.class == Class::Unknown) {
         let (marked, of) = annotated::find(store, launch_of, true);
-        if !marked.is_empty() && !list.iter().any(|s| matches!(s.by, Source::Annotation | Source::DeviceAnnotation)) {
+        if !marked.is_empty()
+            && !list.iter().any(|s| matches!(s.by, Source::Annotation | Source::DeviceAnnotation))
+        {
             (list, of_device) = (marked, of);
         }
     }
@@ -95,6 +104,15 @@ pub fn find(store: &Store, launch_of: &[u32], hints: &[KernelHint], rules: &Step
     let mut steps = Steps { list, of_device };
     settle_rest(store, &mut steps);
     class_unlabelled(store, hints, &mut steps);
+    for (row, &step) in steps.of_device.iter().enumerate() {
+        // A label that counts requests only calls a verify pass a decode; its kernels know better.
+        if let Some(step) = steps.list.get_mut(step as usize)
+            && step.class == Class::Decode
+            && hints[store.devices.name[row] as usize].verifies()
+        {
+            step.class = Class::Verify;
+        }
+    }
     steps
 }
 
@@ -137,7 +155,8 @@ fn settle_rest(store: &Store, steps: &mut Steps) {
         }
         let pid = store.device_pid(i);
         let at = steps.list.partition_point(|s| s.start <= d.ts[i]);
-        let hit = steps.list[..at].iter().rposition(|s| s.pid == pid).filter(|&s| steps.list[s].end > d.ts[i]);
+        let hit =
+            steps.list[..at].iter().rposition(|s| s.pid == pid).filter(|&s| steps.list[s].end > d.ts[i]);
         if let Some(s) = hit {
             steps.of_device[i] = s as u32;
         }

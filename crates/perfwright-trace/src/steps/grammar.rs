@@ -98,10 +98,11 @@ fn execute(rest: &str) -> Option<Label> {
     let (n, context_sums) = counted(context)?;
     let (m, generation_sums) = counted(generation)?;
     let queries = sum_of(generation_sums, "sq");
+    // The form without a head lists `<tokens>_<..>`, or one number, for the prompts; what its numbers for the
+    // generating requests count is not documented, so only their number is used.
     let tokens = head.parse().ok().or_else(|| {
-        // The form without a head lists `<tokens>_<..>`, or one number, in the brackets.
-        let first = |s: &str| s.split('_').next().and_then(|t| t.parse::<u64>().ok());
-        Some(first(context_sums)?.saturating_add(first(generation_sums)?))
+        let prompt: u64 = context_sums.split('_').next()?.parse().ok()?;
+        Some(prompt.saturating_add(m))
     });
     let length = match (sum_of(context_sums, "sk"), sum_of(generation_sums, "sk")) {
         (None, None) => None,
@@ -198,7 +199,10 @@ mod tests {
                 "execute_2085_context_9(sq2048sk2048sqsq1sqsk1)_generation_37(sq37sk9sqsq37sqsk9)",
                 (Mixed, Some(46), Some(2085)),
             ),
-            ("execute_40_context_0(sq0sk0sqsq0sqsk0)_generation_8(sq40sk9sqsq40sqsk9)", (Verify, Some(8), Some(40))),
+            (
+                "execute_40_context_0(sq0sk0sqsq0sqsk0)_generation_8(sq40sk9sqsq40sqsk9)",
+                (Verify, Some(8), Some(40)),
+            ),
             ("execute_context_1(888_788544)_generation_0(0)", (Prefill, Some(1), Some(888))),
             ("execute_context_0(0)_generation_37(37)", (Decode, Some(37), Some(37))),
             ("execute_new_3_cached_0", (Prefill, Some(3), None)),
@@ -216,17 +220,23 @@ mod tests {
             ("capture_8_FULL", (Capture, Some(8), None)),
             ("execute_diffusion_1_256x256", (Unknown, Some(1), None)),
             ("gpu_model_runner: draft", (Draft, None, None)),
-            ("[Executor] _forward_step 7: 1 ctx reqs, 900 ctx tokens, 3 gen reqs", (Mixed, Some(4), Some(900))),
+            (
+                "[Executor] _forward_step 7: 1 ctx reqs, 900 ctx tokens, 3 gen reqs",
+                (Mixed, Some(4), Some(900)),
+            ),
             ("ProfilerStep#552", (Unknown, None, None)),
         ] {
             assert_eq!(of(name), Some(want), "{name}");
         }
-        for other in ["nccl:all_reduce", "## backward ##", "step[lower]", "capture_x_FULL", "execute_model", ""] {
+        for other in
+            ["nccl:all_reduce", "## backward ##", "step[lower]", "capture_x_FULL", "execute_model", ""]
+        {
             assert_eq!(of(other), None, "{other}");
         }
         // T1 of the known tool: a batch that does not begin with 1 must not lose its class.
         for m in [8, 32, 37, 10, 1] {
-            let name = format!("execute_{m}_context_0(sq0sk0sqsq0sqsk0)_generation_{m}(sq{m}sk9sqsq{m}sqsk9)");
+            let name =
+                format!("execute_{m}_context_0(sq0sk0sqsq0sqsk0)_generation_{m}(sq{m}sk9sqsq{m}sqsk9)");
             assert_eq!(parse(&name).map(|l| l.class), Some(Decode));
         }
     }

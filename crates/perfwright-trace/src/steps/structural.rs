@@ -10,7 +10,7 @@ use super::class::Class;
 use super::find::{NO_STEP, Source, Step};
 use super::grammar::Label;
 use crate::frames::split;
-use crate::links::{NO_ROW, is_graph_launch};
+use crate::links::{NO_ROW, captures, is_graph_launch};
 use crate::names::{Category, Classified, Phase, Symbol};
 use crate::store::{Ident, KERNEL, MEMCPY, Store};
 
@@ -138,6 +138,13 @@ pub(super) fn class_of_kernels(hints: impl Iterator<Item = KernelHint>) -> Class
     a.class(false)
 }
 
+impl KernelHint {
+    /// True for kernels that only a verify pass runs.
+    pub(super) fn verifies(&self) -> bool {
+        self.class == Some(Class::Verify)
+    }
+}
+
 /// A run of the engine's own code that bounds or classes a pass.
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -145,6 +152,8 @@ struct Window {
     end: i64,
     class: Option<Class>,
     mark: bool,
+    /// A stream capture: begins and ends by runtime calls.
+    capture: bool,
 }
 
 /// A pass in the making.
@@ -158,7 +167,13 @@ struct Group {
 
 impl Group {
     fn new() -> Self {
-        Group { rows: Vec::new(), class: None, attention: Attention::default(), copied_out: false, by_frames: false }
+        Group {
+            rows: Vec::new(),
+            class: None,
+            attention: Attention::default(),
+            copied_out: false,
+            by_frames: false,
+        }
     }
 
     /// True when a model, or a classed part of one, ran in it.
@@ -253,8 +268,16 @@ fn windows(store: &Store, rules: &StepRules) -> Vec<Window> {
         if !rule.mark {
             open[slot] = end;
         }
-        out.push(Window { start, end, class: rule.class, mark: rule.mark });
+        out.push(Window { start, end, class: rule.class, mark: rule.mark, capture: false });
     }
+    let class = Some(Class::Capture);
+    out.extend(captures(store).into_iter().map(|(_, start, end)| Window {
+        start,
+        end,
+        class,
+        mark: false,
+        capture: true,
+    }));
     out.sort_by_key(|w| (w.start, std::cmp::Reverse(w.end)));
     out
 }
@@ -279,7 +302,10 @@ fn cut(
         let t = launched(i);
         open.retain(|w| w.end > t);
         while let Some(w) = windows.get(next).filter(|w| w.start <= t) {
-            if w.mark {
+            if w.capture {
+                // A capture itself runs nothing; what ran since the pass before prepared for it.
+                close_capture(&mut g, &mut groups);
+            } else if w.mark {
                 coming = w.class;
             } else if w.end > t {
                 open.push(*w);
@@ -307,8 +333,21 @@ fn cut(
         g.copied_out |= copy_out && g.ran();
         g.rows.push(i);
     }
+    if windows[next..].iter().any(|w| w.capture) {
+        close_capture(&mut g, &mut groups);
+    }
     if !g.rows.is_empty() {
         groups.push(g);
     }
     groups
+}
+
+fn close_capture(g: &mut Group, groups: &mut Vec<Group>) {
+    if g.rows.is_empty() {
+        return;
+    }
+    if !g.attention.any() {
+        g.class = Some(Class::Capture);
+    }
+    groups.push(std::mem::replace(g, Group::new()));
 }

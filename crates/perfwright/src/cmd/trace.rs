@@ -2,16 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use perfwright_report::markdown;
 use perfwright_trace::error::TraceError;
+use perfwright_trace::gate::{GATES, TRIAGE_EVIDENCE};
 use perfwright_trace::render::{self, CUT_OFF};
 use perfwright_trace::report::Triage;
 use perfwright_trace::triage::{CatalogText, Catalogs, TriageOptions, triage};
+use serde_json::json;
 
 use crate::cli::trace::{TraceArgs, TraceVerb, TriageArgs};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
+use crate::record::{Recording, run_dir};
 use crate::settings::Format;
 
 /// Runs the verb.
@@ -31,8 +35,58 @@ fn run_triage(args: &TriageArgs, context: &mut Context) -> Outcome {
         cache_dir: cache.as_deref(),
         rank: args.rank,
     };
+    let recording = if args.record || args.run_dir.is_some() { Some(start(args, context)?) } else { None };
     let answer = triage(&args.path, &catalogs, &options).map_err(|e| diagnostic(&e))?;
+    if let Some(recording) = recording {
+        record(recording, &answer, context)?;
+    }
     print(&answer, context)
+}
+
+/// Starts the run. Its contract is the question: which files, and how they are read.
+fn start(args: &TriageArgs, context: &Context) -> Result<Recording, Diagnostic> {
+    let file = |path: &Path| {
+        let meta = std::fs::metadata(path).map_err(|e| Diagnostic::reading(path, &e))?;
+        if !meta.is_file() && !meta.is_dir() {
+            return Err(Diagnostic::new(codes::INPUT_READ_FAILED, "the input cannot be recorded")
+                .file(path)
+                .cause("a pipe or device can be read only once, and a run keeps its inputs")
+                .help("save the trace to a file first"));
+        }
+        let bytes = meta.is_file().then_some(meta.len());
+        Ok::<_, Diagnostic>(json!({"path": path.display().to_string(), "bytes": bytes}))
+    };
+    let optional = |path: &Option<PathBuf>| path.as_deref().map(file).transpose();
+    let contract = json!({
+        "question": "trace triage",
+        "trace": file(&args.path)?,
+        "capture": optional(&args.capture)?,
+        "mapping": optional(&args.mapping)?,
+        "rank": args.rank,
+        "catalog": args.catalog.as_ref().map(|p| p.display().to_string()),
+    });
+    let slug = args.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let dir = run_dir(args.run_dir.as_deref(), "trace", &slug, context);
+    Recording::start(&dir, "trace triage", contract, context)
+}
+
+/// Records the traces that were read, the answer and its readable form.
+fn record(mut recording: Recording, answer: &Triage, context: &Context) -> Result<(), Diagnostic> {
+    for (i, input) in answer.inputs.iter().enumerate() {
+        let path = Path::new(&input.path);
+        let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
+        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
+        let name: String = name.chars().map(plain).take(120).collect();
+        recording.input(&format!("inputs/{i}-{name}"), path)?;
+    }
+    let mut json = serde_json::to_vec_pretty(answer)
+        .map_err(|e| Diagnostic::new(codes::INTERNAL, format!("the answer cannot be written: {e}")))?;
+    json.push(b'\n');
+    recording.derived(TRIAGE_EVIDENCE, &json, "application/json", Some(&answer.schema))?;
+    let text = markdown::document(&render::document(answer, Some(CUT_OFF)), markdown::Options::default());
+    recording.derived("analysis/triage.md", text.as_bytes(), "text/markdown", None)?;
+    recording.finish(GATES, context)?;
+    Ok(())
 }
 
 fn print(answer: &Triage, context: &mut Context) -> Outcome {
@@ -110,7 +164,7 @@ fn diagnostic(e: &TraceError) -> Diagnostic {
                 .help("give a trace file, or a folder with *.json or *.json.gz traces")
         }
         TraceError::NoRank { path, rank } => {
-            Diagnostic::new(codes::INPUT_NO_TRACES, format!("the folder holds no trace of rank {rank}"))
+            Diagnostic::new(codes::INPUT_NO_TRACES, format!("there is no trace of rank {rank}"))
                 .file(path)
                 .help(
                     "leave out --rank to triage every rank; ranks come from file names such as TP-0 or rank0",

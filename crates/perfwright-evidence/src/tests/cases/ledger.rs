@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::demo::{INPUT, RESULT};
-use super::super::forge::{Forge, text};
+use super::super::forge::{Edit, Forge, text};
 use super::super::vector::{Entry, Vector};
 use super::reject;
 use crate::name::{LEDGER, MANIFEST};
@@ -15,10 +15,13 @@ pub(super) fn cases(all: &mut Vec<Vector>) {
     manifests(all);
 }
 
+/// Name, what it is about, differences, and the edit of the ledger's lines.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], fn(&mut Vec<String>));
+
 /// Lines of the closed run: 1 open, 2 contract, 3 warmup, 4 log, 5 result, 6 close.
 fn edited(all: &mut Vec<Vector>) {
     let closed = Forge::closed();
-    let cases: [(&str, &str, &[(&str, &str)], fn(&mut Vec<String>)); 8] = [
+    let cases: [Case; 8] = [
         (
             "ledger-event-edited",
             "one digit of an event",
@@ -101,7 +104,7 @@ fn edited(all: &mut Vec<Vector>) {
     );
 }
 
-fn on(line: usize, edit: impl Fn(&mut Value) + 'static) -> Box<dyn Fn(usize, &mut Value)> {
+fn on(line: usize, edit: impl Fn(&mut Value) + 'static) -> Edit {
     Box::new(move |i, value| {
         if i + 1 == line {
             edit(value);
@@ -197,6 +200,34 @@ fn forged(all: &mut Vec<Vector>) {
     forge.events.push(("2026-01-02T03:04:09.000Z".into(), json!({"kind": "note", "data": 1})));
     let differences = [("event_after_close", "ledger.jsonl:7")];
     reject(all, "forged-after-close", "an event after the closing one", &differences, forge.seal());
+
+    let mut forge = Forge::closed();
+    forge.events[0].1.as_object_mut().expect("an object").remove("contract_sha256");
+    let differences = [("event_malformed", "ledger.jsonl:1")];
+    reject(
+        all,
+        "forged-open-without-contract",
+        "an opening that names no contract",
+        &differences,
+        forge.seal(),
+    );
+
+    let mut forge = Forge::open();
+    forge.events.push(("2026-01-02T03:04:09.000Z".into(), json!({"kind": "evidence", "evidence": null})));
+    let differences = [("event_malformed", "ledger.jsonl:6")];
+    reject(
+        all,
+        "forged-null-evidence",
+        "an unclosed run whose last event records nothing",
+        &differences,
+        forge.seal(),
+    );
+
+    let mut forge = Forge::closed();
+    forge.events[0].1["host"] = json!({"gpus": {"devices": "none"}});
+    forge.manifest()["host"] = json!({"gpus": {"devices": "none"}});
+    let differences = [("event_malformed", "ledger.jsonl:1"), ("manifest_malformed", MANIFEST)];
+    reject(all, "forged-host", "a host of another shape", &differences, forge.seal());
 
     let mut forge = Forge::closed();
     forge.edit_record(RESULT, |entry| entry["basis"] = json!("guessed"));

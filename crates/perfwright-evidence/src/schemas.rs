@@ -1,0 +1,34 @@
+//! The JSON Schemas of everything that this crate writes or answers.
+
+use schemars::{Schema, schema_for};
+
+use crate::diff::{DIFF_SCHEMA, DiffReport};
+use crate::model::{MANIFEST_SCHEMA, Manifest};
+use crate::show::{LIST_SCHEMA, ListReport, SHOW_SCHEMA, ShowReport};
+use crate::verify::report::{VERIFY_SCHEMA, VerifyReport};
+
+/// `(name, schema)` for the generated `schemas/` folder, by name.
+#[must_use]
+pub fn schemas() -> Vec<(&'static str, Schema)> {
+    vec![
+        (MANIFEST_SCHEMA, schema_for!(Manifest)),
+        (DIFF_SCHEMA, schema_for!(DiffReport)),
+        (LIST_SCHEMA, schema_for!(ListReport)),
+        (SHOW_SCHEMA, schema_for!(ShowReport)),
+        (VERIFY_SCHEMA, schema_for!(VerifyReport)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_describes_an_object_with_a_schema_field() {
+        for (name, schema) in schemas() {
+            let value = schema.as_value();
+            assert_eq!(value["type"], "object", "{name}");
+            assert!(value["properties"]["schema"].is_object(), "{name}");
+        }
+    }
+}
