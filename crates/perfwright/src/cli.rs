@@ -2,6 +2,7 @@
 //!
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
+pub mod model;
 pub mod run;
 pub mod trace;
 
@@ -79,6 +80,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Read profiler traces
     Trace(trace::TraceArgs),
+    /// What a model must compute and hold, from its config.json
+    Model(model::ModelArgs),
     /// Look at recorded runs and verify them
     Run(run::RunArgs),
     /// Explain a diagnostic code, or list all of them

@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod man;
 pub(crate) mod markdown_help;
+pub(crate) mod model;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod trace;

@@ -107,6 +107,12 @@ codes! {
     RUN_INTERRUPTED = Code::error("PW0307", Exit::HardStop);
     /// The folder is not a run.
     RUN_NOT_A_RUN = Code::error("PW0308", Exit::Input);
+    /// A field of a model's config is missing or unusable.
+    MODEL_CONFIG_FIELD = Code::error("PW0401", Exit::Input);
+    /// Fields of a model's config were not understood.
+    MODEL_FIELDS_UNREAD = Code::warning("PW0402");
+    /// A measured time is shorter than the hardware allows.
+    MODEL_IMPOSSIBLE_TIME = Code::error("PW0403", Exit::HardStop);
     /// Output could not be written.
     OUTPUT_NOT_WRITABLE = Code::error("PW0901", Exit::Outside);
     /// A bug in perfwright.

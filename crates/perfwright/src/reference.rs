@@ -31,6 +31,10 @@ pub fn schemas() -> Vec<(String, String)> {
     let texts = [
         ("perfwright.error.v1.json", schemars::schema_for!(ErrorReport)),
         ("perfwright.codes.v1.json", schemars::schema_for!(CodesReport)),
+        ("perfwright.model-memory.v1.json", schemars::schema_for!(perfwright_model::memory::Memory)),
+        ("perfwright.model-ops.v1.json", schemars::schema_for!(perfwright_model::report::OpsReport)),
+        ("perfwright.model-show.v1.json", schemars::schema_for!(perfwright_model::show::Show)),
+        ("perfwright.model-whatif.v1.json", schemars::schema_for!(perfwright_model::whatif::WhatIf)),
         ("perfwright.trace-triage.v1.json", schemars::schema_for!(perfwright_trace::report::Triage)),
     ];
     let own = texts.into_iter().map(|(name, schema)| (name.to_owned(), schema));

@@ -3,6 +3,7 @@
 
 mod explain;
 mod inputs;
+mod model;
 mod output;
 mod settings;
 mod usage;
