@@ -131,22 +131,42 @@ fn window(
             Some(Role::Compute) => row.compute_ns += length,
             Some(Role::Communication) => row.exposed_communication_ns += length,
             Some(Role::Copy) => row.copies_ns += length,
-            None => {
-                let launch =
-                    line.next_from(end).filter(|w| w.start == end).map(|w| launch_of[w.row as usize]);
-                match launch.filter(|&l| l != NO_ROW).map(|l| l as usize) {
-                    Some(l) if store.launches.ts[l] >= start => row.host_bound_ns += length,
-                    Some(l) if waits[l] => row.stream_wait_ns += length,
-                    _ => row.idle_ns += length,
-                }
-            }
+            None => match gap_cause(store, line, (start, end), launch_of, waits) {
+                Gap::HostBound => row.host_bound_ns += length,
+                Gap::StreamWait => row.stream_wait_ns += length,
+                Gap::Idle => row.idle_ns += length,
+            },
         }
     });
     row
 }
 
+/// Why nothing runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gap {
+    HostBound,
+    StreamWait,
+    Idle,
+}
+
+/// The cause of the gap `start..end` of a time line, told by what runs next.
+pub(crate) fn gap_cause(
+    store: &Store,
+    line: &Timeline,
+    (start, end): (i64, i64),
+    launch_of: &[u32],
+    waits: &[bool],
+) -> Gap {
+    let launch = line.next_from(end).filter(|w| w.start == end).map(|w| launch_of[w.row as usize]);
+    match launch.filter(|&l| l != NO_ROW).map(|l| l as usize) {
+        Some(l) if store.launches.ts[l] >= start => Gap::HostBound,
+        Some(l) if waits[l] => Gap::StreamWait,
+        _ => Gap::Idle,
+    }
+}
+
 /// For each runtime call: its thread made a stream wait for an event since the launch before.
-fn waits_before(store: &Store) -> Vec<bool> {
+pub(crate) fn waits_before(store: &Store) -> Vec<bool> {
     let l = &store.launches;
     let mut out = vec![false; l.len()];
     let mut pending = false;
