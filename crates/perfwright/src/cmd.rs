@@ -7,3 +7,4 @@ pub(crate) mod markdown_help;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod trace;
+mod trace_compare;
