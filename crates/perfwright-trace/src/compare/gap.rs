@@ -6,7 +6,7 @@ use super::report::GapRow;
 use super::rows::Compared;
 use super::side::{NOTHING, Names, Part, Pass};
 
-/// Gaps under this part of A's wall time are too small for a share of them to mean anything.
+/// Gaps under this part of A's wall time count as this much: a share of next to nothing would say nothing.
 const SMALL: f64 = 0.001;
 
 impl Part {
@@ -56,10 +56,7 @@ pub(super) fn gap(c: &Compared<'_>, names: &Names) -> (Vec<GapRow>, f64) {
 }
 
 /// What is unexplained as a share of the gap.
-pub(super) fn share(unexplained: f64, gap: f64, wall: f64) -> Option<f64> {
-    match (unexplained.abs(), gap.abs()) {
-        (0.0, _) => Some(0.0),
-        (_, gap) if gap < wall * SMALL => None,
-        (u, gap) => Some(u / gap),
-    }
+pub(super) fn share(unexplained: f64, gap: f64, wall: f64) -> f64 {
+    let gap = gap.abs().max(wall * SMALL);
+    if unexplained == 0.0 || gap == 0.0 { 0.0 } else { unexplained.abs() / gap }
 }

@@ -2,7 +2,7 @@
 //!
 //! Passes are compared within one class only. Where every pass of a class carries a batch size (and tokens, and
 //! context) on both sides, passes of equal work are paired in start order, then what is left with the nearest within
-//! [`TOLERANCE`]. Where the passes carry no such numbers, equally many are paired in order and unequally many are
+//! a tolerance. Where the passes carry no such numbers, equally many are paired in order and unequally many are
 //! compared as two samples.
 
 use hashbrown::HashMap;
@@ -10,8 +10,9 @@ use hashbrown::HashMap;
 use super::side::Pass;
 use crate::steps::Class;
 
-/// How far batch, tokens and context of a nearest pair may be apart, each as a part of the larger.
-pub(super) const TOLERANCE: f64 = 0.10;
+/// How far batch, tokens and context of a nearest pair may be apart unless asked otherwise, each as a part of the
+/// larger.
+pub const TOLERANCE: f64 = 0.10;
 /// Neighbours in order of work that are looked at on each side of a pass for a nearest partner.
 const NEIGHBOURS: usize = 24;
 
@@ -52,8 +53,9 @@ impl Matched {
 type Key = (Option<u32>, [Option<u64>; 3]);
 type Field = fn(&Pass) -> Option<u64>;
 
-/// Matches the passes of `class`. With `ranks`, only passes of one rank are paired.
-pub(super) fn match_class(class: Class, a: &[Pass], b: &[Pass], ranks: bool) -> Matched {
+/// Matches the passes of `class`. With `ranks`, only passes of one rank are paired. `tolerance` is that of nearest
+/// pairs.
+pub(super) fn match_class(class: Class, a: &[Pass], b: &[Pass], ranks: bool, tolerance: f64) -> Matched {
     let of = |list: &[Pass]| -> Vec<usize> {
         let mut at: Vec<usize> = (0..list.len()).filter(|&i| list[i].class == class).collect();
         at.sort_by_key(|&i| (list[i].rank, list[i].start));
@@ -84,7 +86,7 @@ pub(super) fn match_class(class: Class, a: &[Pass], b: &[Pass], ranks: bool) -> 
         (p.rank.filter(|_| ranks), values)
     };
     let (left_a, left_b) = m.exact_pairs(&ours, &theirs, |i| key(&a[i]), |i| key(&b[i]));
-    m.nearest_pairs(left_a, left_b, |i| key(&a[i]), |i| key(&b[i]));
+    m.nearest_pairs(left_a, left_b, |i| key(&a[i]), |i| key(&b[i]), tolerance);
     m.pairs.sort_by_key(|&(i, j)| (a[i].rank, a[i].start, b[j].start));
     m.unmatched.sort_by_key(|u| (u.0, u.1));
     m
@@ -135,6 +137,7 @@ impl Matched {
         mut left_b: Vec<usize>,
         key_a: impl Fn(usize) -> Key,
         key_b: impl Fn(usize) -> Key,
+        tolerance: f64,
     ) {
         left_b.sort_by_key(|&j| (key_b(j), j));
         let mut candidates: Vec<(f64, usize, usize)> = Vec::new();
@@ -142,7 +145,7 @@ impl Matched {
             let at = left_b.partition_point(|&j| key_b(j) < key_a(i));
             let near = &left_b[at.saturating_sub(NEIGHBOURS)..(at + NEIGHBOURS).min(left_b.len())];
             let close = near.iter().map(|&j| (distance(key_a(i), key_b(j)), i, j));
-            candidates.extend(close.filter(|c| c.0 <= TOLERANCE));
+            candidates.extend(close.filter(|c| c.0 <= tolerance));
         }
         candidates.sort_by(|x, y| x.0.total_cmp(&y.0).then((x.1, x.2).cmp(&(y.1, y.2))));
         let mut taken: hashbrown::HashSet<(usize, usize)> = hashbrown::HashSet::new();
@@ -154,7 +157,7 @@ impl Matched {
                 self.farthest = self.farthest.max(far);
             }
         }
-        let percent = TOLERANCE * 100.0;
+        let percent = tolerance * 100.0;
         for (side, list) in [(0, &left_a), (1, &left_b)] {
             let other = if side == 0 { 'B' } else { 'A' };
             for &i in list.iter().filter(|&&i| !taken.contains(&(side, i))) {

@@ -25,5 +25,6 @@ pub mod run;
 mod side;
 mod verdict;
 
+pub use matching::TOLERANCE;
 pub use report::Comparison;
 pub use run::{CompareOptions, compare};

@@ -33,8 +33,8 @@ pub struct Comparison {
     /// add to its `delta_ns_per_step`.
     pub gaps: Vec<GapRow>,
     /// Part of the wall-time gap, over all classes, that neither a kernel nor a late host nor a stream wait explains:
-    /// the classes' `unexplained_ns_per_step`, weighed by steps, over their gaps. 0 when there is neither; null when
-    /// the gap is under 0.1 % of A, where a share says nothing.
+    /// the classes' `unexplained_ns_per_step`, weighed by steps, over their gaps. A gap under 0.1 % of A's wall time
+    /// counts as 0.1 %, so the share can be over 1 where kernels and waits cancel out. Null when nothing was compared.
     pub unexplained_share: Option<f64>,
     /// Steps without a partner.
     pub unmatched: Vec<Unmatched>,
@@ -198,7 +198,7 @@ pub struct ClassRow {
     /// Part of the wall-time gap that is neither in a kernel, nor host-bound, nor a stream wait, ns.
     pub unexplained_ns_per_step: f64,
     /// The same over the gap; as the answer's `unexplained_share`.
-    pub unexplained_share: Option<f64>,
+    pub unexplained_share: f64,
 }
 
 /// One kernel in one class.

@@ -18,12 +18,20 @@ use crate::steps::Class;
 use crate::triage::{Catalogs, note, stop};
 
 /// How to compare.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct CompareOptions<'a> {
     /// Folder of the column cache.
     pub cache_dir: Option<&'a Path>,
     /// Limits to hold the comparison against.
     pub limits: &'a [Limit],
+    /// How far batch, tokens and context of a nearest pair may be apart, as a part of the larger.
+    pub tolerance: f64,
+}
+
+impl Default for CompareOptions<'_> {
+    fn default() -> Self {
+        Self { cache_dir: None, limits: &[], tolerance: TOLERANCE }
+    }
 }
 
 /// Compares two traces, or two folders with one trace a rank.
@@ -45,7 +53,7 @@ pub fn compare(
     let mut c = Comparison {
         schema: SCHEMA.to_owned(),
         verdict: Vec::new(),
-        method: method(&ours, &theirs),
+        method: method(&ours, &theirs, options.tolerance),
         classes: Vec::new(),
         rows: Vec::new(),
         categories: Vec::new(),
@@ -95,7 +103,7 @@ fn unusable(inputs: &[Input]) -> Option<Stop> {
 }
 
 /// Classes first; extents where no class is known; the whole where a side has neither.
-fn method(a: &Side, b: &Side) -> Method {
+fn method(a: &Side, b: &Side, tolerance: f64) -> Method {
     let known = |s: &Side| s.passes.iter().any(|p| p.class != Class::Unknown);
     let (scope, reason) = if known(a) && known(b) {
         (Scope::Steps, "both traces have engine passes with a class".to_owned())
@@ -116,7 +124,7 @@ fn method(a: &Side, b: &Side) -> Method {
     Method {
         scope,
         reason,
-        tolerance: TOLERANCE,
+        tolerance,
         threshold: THRESHOLD,
         confidence: CONFIDENCE,
         resamples: RESAMPLES,
@@ -143,7 +151,7 @@ fn fill(c: &mut Comparison, a: &Side, b: &Side, names: &Names) {
             c.unmatched.extend(unclassed(1, passes_b));
             continue;
         }
-        let m = match_class(class, passes_a, passes_b, ranks);
+        let m = match_class(class, passes_a, passes_b, ranks, c.method.tolerance);
         c.unmatched.extend(
             m.unmatched
                 .iter()
@@ -166,7 +174,7 @@ fn fill(c: &mut Comparison, a: &Side, b: &Side, names: &Names) {
         c.categories.extend(categories);
         c.gaps.extend::<Vec<GapRow>>(gaps);
     }
-    c.unexplained_share = share(unexplained_sum, gap_sum, wall_sum);
+    c.unexplained_share = (!c.classes.is_empty()).then(|| share(unexplained_sum, gap_sum, wall_sum));
     if c.classes.is_empty() {
         let reason = match c.unmatched.first() {
             Some(u) => format!("no step of A does the work of a step of B: {}", u.reason),

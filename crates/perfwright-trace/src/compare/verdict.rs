@@ -20,7 +20,11 @@ pub(super) fn verdict(c: &Comparison) -> Vec<Line> {
     }
     let mut lines = Vec::new();
     for row in c.classes.iter().take(CLASSES) {
-        let about = if c.method.scope == Scope::Trace { "whole trace" } else { row.class.as_str() };
+        let about = match c.method.scope {
+            Scope::Trace => "whole trace",
+            Scope::Extents => "extents",
+            Scope::Steps => row.class.as_str(),
+        };
         let device = change(row.a_device_ns_per_step, row.b_device_ns_per_step);
         lines.push(line(about, format!("{}; GPU work {device}", wall_text(&row.wall))));
     }
@@ -155,11 +159,6 @@ pub(super) fn warn_of_sides(a: &Side, b: &Side, c: &mut Comparison) {
         all.dedup();
         all.join(", ")
     };
-    let gpu = |i: &Input| {
-        let mut names = i.gpus.clone();
-        names.dedup();
-        if names.is_empty() { i.vendor.clone() } else { names.join(", ") }
-    };
     let both = (&a.inputs, &b.inputs);
     let mut differ = |what: &str, get: fn(&Input) -> String| {
         let (x, y) = (list(both.0, get), list(both.1, get));
@@ -168,7 +167,12 @@ pub(super) fn warn_of_sides(a: &Side, b: &Side, c: &mut Comparison) {
             own.push(format!("{what} differs: {} / {}", known(x), known(y)));
         }
     };
-    differ("GPU", gpu);
+    differ("GPU maker", |i| i.vendor.clone());
+    // Some traces name no GPU: that is not a difference.
+    let named = |s: &Side| s.inputs.iter().any(|i| !i.gpus.is_empty());
+    if named(a) && named(b) {
+        differ("GPU", |i| i.gpus.first().cloned().unwrap_or_default());
+    }
     differ("number of ranks", |i| i.world_size.map_or_else(String::new, |n| n.to_string()));
     differ("rank", |i| i.rank.map_or_else(String::new, |n| n.to_string()));
     differ("engine", |i| i.framework.clone());

@@ -96,6 +96,10 @@ pub struct CompareArgs {
     #[arg(long, value_name = "EXPR")]
     pub fail_on: Vec<String>,
 
+    /// How far batch, tokens and context of two steps may be apart, in percent of the larger
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub tolerance: u8,
+
     /// Neither read nor write the cache
     #[arg(long)]
     pub no_cache: bool,

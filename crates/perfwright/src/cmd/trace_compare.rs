@@ -23,7 +23,8 @@ pub(super) fn run(args: &CompareArgs, context: &mut Context) -> Outcome {
     })?;
     let catalogs = catalogs(args.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
     let cache = cache(args.cache_dir.as_deref(), args.no_cache, context);
-    let options = CompareOptions { cache_dir: cache.as_deref(), limits: &limits };
+    let tolerance = f64::from(args.tolerance) / 100.0;
+    let options = CompareOptions { cache_dir: cache.as_deref(), limits: &limits, tolerance };
     let answer = compare(&args.a, &args.b, &catalogs, &options).map_err(|e| diagnostic(&e))?;
     print(&answer, context)
 }
