@@ -6,13 +6,15 @@
 //! neighbours are drawn together (non-overlapping blocks: Carlstein, Annals of Statistics 14(3), 1986), which keeps
 //! that likeness and bounds the cost.
 
+use std::sync::Arc;
+
 use crate::percentile::linear;
 use crate::rng::Rng;
 use crate::spread::mean;
 use crate::tail::{normal_cdf, student_quantile};
 
 /// Most units that are drawn from; more observations are gathered in blocks.
-pub const MAX_UNITS: usize = 128;
+pub const MAX_UNITS: usize = 64;
 
 /// A plan of draws, made once and used for every series of the same length: the intervals of parts and whole then
 /// come from the same draws.
@@ -21,7 +23,7 @@ pub struct Resampler {
     observations: usize,
     units: u32,
     /// `resamples` rows of `units` unit numbers.
-    draws: Vec<u32>,
+    draws: Arc<[u32]>,
 }
 
 impl Resampler {
@@ -31,6 +33,15 @@ impl Resampler {
         let mut rng = Rng::new(seed);
         let draws = (0..resamples * units as usize).map(|_| rng.below(units)).collect();
         Self { observations, units, draws }
+    }
+
+    /// The same draws for series of another length that gather into as many units; `None` when they do not.
+    pub fn of_length(&self, observations: usize) -> Option<Self> {
+        (observations.min(MAX_UNITS) == self.units as usize).then(|| Self {
+            observations,
+            units: self.units,
+            draws: Arc::clone(&self.draws),
+        })
     }
 
     /// Number of units drawn from: the observations, or their blocks.

@@ -145,4 +145,7 @@ fn long_series_are_drawn_in_blocks() {
     };
     assert!(width(&drift) > 3.0 * width(&shuffled));
     assert!(plan.means(&v[1..]).is_empty());
+    let other = plan.of_length(v.len() - 1).expect("as many units");
+    assert_eq!(other.means(&v[1..]), Resampler::new(v.len() - 1, 1000, 1).means(&v[1..]));
+    assert!(plan.of_length(3).is_none());
 }

@@ -24,7 +24,7 @@ fn decodes(seed: u64) -> Options {
 /// What must hold in every comparison: the gap rows add to the gap, kernel rows to the device time, intervals hold
 /// their estimate, the verdict is short.
 fn check(c: &Comparison) {
-    assert!(c.verdict.len() + 1 <= 10, "{:?}", c.verdict);
+    assert!(c.verdict.len() < 10, "{:?}", c.verdict);
     for k in &c.classes {
         let parts = c.gaps.iter().filter(|g| g.class == k.class);
         let sums = parts.fold((0.0, 0.0), |s, g| (s.0 + g.time.a_ns_per_step, s.1 + g.time.b_ns_per_step));

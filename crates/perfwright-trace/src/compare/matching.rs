@@ -86,7 +86,7 @@ pub(super) fn match_class(class: Class, a: &[Pass], b: &[Pass], ranks: bool, tol
         (p.rank.filter(|_| ranks), values)
     };
     let (left_a, left_b) = m.exact_pairs(&ours, &theirs, |i| key(&a[i]), |i| key(&b[i]));
-    m.nearest_pairs(left_a, left_b, |i| key(&a[i]), |i| key(&b[i]), tolerance);
+    m.nearest_pairs(&left_a, left_b, |i| key(&a[i]), |i| key(&b[i]), tolerance);
     m.pairs.sort_by_key(|&(i, j)| (a[i].rank, a[i].start, b[j].start));
     m.unmatched.sort_by_key(|u| (u.0, u.1));
     m
@@ -133,7 +133,7 @@ impl Matched {
 
     fn nearest_pairs(
         &mut self,
-        left_a: Vec<usize>,
+        left_a: &[usize],
         mut left_b: Vec<usize>,
         key_a: impl Fn(usize) -> Key,
         key_b: impl Fn(usize) -> Key,
@@ -141,7 +141,7 @@ impl Matched {
     ) {
         left_b.sort_by_key(|&j| (key_b(j), j));
         let mut candidates: Vec<(f64, usize, usize)> = Vec::new();
-        for &i in &left_a {
+        for &i in left_a {
             let at = left_b.partition_point(|&j| key_b(j) < key_a(i));
             let near = &left_b[at.saturating_sub(NEIGHBOURS)..(at + NEIGHBOURS).min(left_b.len())];
             let close = near.iter().map(|&j| (distance(key_a(i), key_b(j)), i, j));
@@ -158,7 +158,7 @@ impl Matched {
             }
         }
         let percent = tolerance * 100.0;
-        for (side, list) in [(0, &left_a), (1, &left_b)] {
+        for (side, list) in [(0, left_a), (1, left_b.as_slice())] {
             let other = if side == 0 { 'B' } else { 'A' };
             for &i in list.iter().filter(|&&i| !taken.contains(&(side, i))) {
                 let keys = self.keys.join(", ");

@@ -1,6 +1,9 @@
 //! A quantity per step on both sides, with the interval of its difference.
 
-use perfwright_stats::bootstrap::Resampler;
+use std::cell::RefCell;
+
+use hashbrown::HashMap;
+use perfwright_stats::bootstrap::{MAX_UNITS, Resampler};
 use perfwright_stats::difference::{
     Estimate, MIN_UNITS, differences, resampled_difference, resampled_mean, student_mean, welch,
 };
@@ -11,7 +14,7 @@ use super::report::{Interval, Measure, Status};
 /// Confidence of every interval.
 pub(super) const CONFIDENCE: f64 = 0.95;
 /// Resampled means behind every bootstrap interval.
-pub(super) const RESAMPLES: usize = 2000;
+pub(super) const RESAMPLES: usize = 1000;
 /// Seed of the draws: the same traces give the same intervals.
 pub(super) const SEED: u64 = 0x7065_7266;
 /// A difference is claimed when its interval lies beyond this part of A.
@@ -23,13 +26,15 @@ pub(super) struct Plan {
     b: Resampler,
     paired: bool,
     steps: usize,
+    /// Draws over single launches by number of units: rows share them.
+    launches: RefCell<HashMap<usize, Resampler>>,
 }
 
 impl Plan {
     pub(super) fn new(a: usize, b: usize, paired: bool) -> Self {
         let plan = |n: usize, seed| Resampler::new(n, if n < MIN_UNITS { 0 } else { RESAMPLES }, seed);
         let b_plan = if paired { Resampler::new(0, 0, 0) } else { plan(b, !SEED) };
-        Self { a: plan(a, SEED), b: b_plan, paired, steps: a.min(b) }
+        Self { a: plan(a, SEED), b: b_plan, paired, steps: a.min(b), launches: RefCell::default() }
     }
 
     /// The interval of the mean difference over steps, or what few steps leave of it.
@@ -56,7 +61,7 @@ impl Plan {
         let launches = launches.filter(|l| self.steps < MIN_UNITS && l.len() >= MIN_UNITS);
         let found = match launches {
             _ if zero => Some((Estimate { value: 0.0, low: 0.0, high: 0.0, n: a.len() }, self.name())),
-            Some(l) => over_launches(l, a.len()),
+            Some(l) => self.over_launches(l, a.len()),
             None => self.over_steps(a, b),
         };
         let interval = found.map_or(Interval::None, |f| f.1);
@@ -74,19 +79,23 @@ impl Plan {
         }
     }
 
+    /// Interval of the difference per step from the differences of single launches of `steps` steps.
+    fn over_launches(&self, d: &[f64], steps: usize) -> Option<(Estimate, Interval)> {
+        let mut plans = self.launches.borrow_mut();
+        let plan = plans
+            .entry(d.len().min(MAX_UNITS))
+            .or_insert_with(|| Resampler::new(d.len(), RESAMPLES, SEED))
+            .of_length(d.len())?;
+        let e = resampled_mean(d, &plan, CONFIDENCE)?;
+        let per_step = d.len() as f64 / steps.max(1) as f64;
+        let scaled =
+            Estimate { value: e.value * per_step, low: e.low * per_step, high: e.high * per_step, n: e.n };
+        Some((scaled, Interval::BootstrapLaunches))
+    }
+
     fn name(&self) -> Interval {
         if self.steps < MIN_UNITS { Interval::StudentSteps } else { Interval::BootstrapSteps }
     }
-}
-
-/// Interval of the difference per step from the differences of single launches of `steps` steps.
-fn over_launches(d: &[f64], steps: usize) -> Option<(Estimate, Interval)> {
-    let plan = Resampler::new(d.len(), RESAMPLES, SEED);
-    let e = resampled_mean(d, &plan, CONFIDENCE)?;
-    let per_step = d.len() as f64 / steps.max(1) as f64;
-    let scaled =
-        Estimate { value: e.value * per_step, low: e.low * per_step, high: e.high * per_step, n: e.n };
-    Some((scaled, Interval::BootstrapLaunches))
 }
 
 fn status(a: f64, b: f64, bounds: Option<(f64, f64)>) -> Status {

@@ -53,12 +53,13 @@ pub(super) fn rows(c: &Compared<'_>, names: &Names, sides: (&Side, &Side)) -> (V
     kernels.dedup();
     let (none_a, none_b) = (vec![0.0; c.a.len()], vec![0.0; c.b.len()]);
     let mut rows: Vec<Row> = Vec::new();
-    let mut sums: BTreeMap<&str, (Vec<f64>, Vec<f64>, Option<Vec<f64>>)> = BTreeMap::new();
+    let mut sums: BTreeMap<&str, CategorySum> = BTreeMap::new();
+    let single = c.single_launches();
     for &kernel in kernels.iter().filter(|k| !joined_b.contains(k)) {
         let other = renamed.get(&kernel).map_or(kernel, |r| r.0);
         let a = ta.by_kernel.get(&kernel).unwrap_or(&none_a);
         let b = tb.by_kernel.get(&other).unwrap_or(&none_b);
-        let launches = c.launch_differences(kernel, other);
+        let launches = single.as_ref().and_then(|s| launch_differences(s, kernel, other));
         let time = c.plan.measure(a, b, launches.as_deref());
         let name = &names.list[kernel as usize];
         let sum =
@@ -111,28 +112,40 @@ pub(super) fn rows(c: &Compared<'_>, names: &Names, sides: (&Side, &Side)) -> (V
     (rows, categories)
 }
 
+/// Times of both sides per step, and differences of single launches where all of them pair.
+type CategorySum = (Vec<f64>, Vec<f64>, Option<Vec<f64>>);
+/// Durations in order by kernel, one map a pass.
+type Single = Vec<HashMap<KernelId, Vec<f64>>>;
+
 impl Compared<'_> {
-    /// Differences of single launches, in order: where each pair of steps launches the kernel equally often, or one
-    /// side not at all. Asked for only where steps are too few.
-    fn launch_differences(&self, a: KernelId, b: KernelId) -> Option<Vec<f64>> {
-        if !self.paired || self.a.len() >= perfwright_stats::difference::MIN_UNITS {
-            return None;
-        }
-        let of = |p: &Pass, kernel: KernelId| -> Vec<f64> {
-            p.launches.iter().filter(|l| l.0 == kernel).map(|l| l.1 as f64).collect()
+    /// Single launches of both sides, where steps are too few to carry an interval.
+    fn single_launches(&self) -> Option<(Single, Single)> {
+        let few = self.paired && self.a.len() < perfwright_stats::difference::MIN_UNITS;
+        let of = |passes: &[&Pass]| -> Single {
+            let durations = |p: &&Pass| {
+                let mut map: HashMap<KernelId, Vec<f64>> = HashMap::new();
+                p.launches.iter().for_each(|l| map.entry(l.0).or_default().push(l.1 as f64));
+                map
+            };
+            passes.iter().map(durations).collect()
         };
-        let mut out = Vec::new();
-        for (pa, pb) in self.a.iter().zip(&self.b) {
-            let (mut x, mut y) = (of(pa, a), of(pb, b));
-            if x.is_empty() || y.is_empty() {
-                let n = x.len().max(y.len());
-                x.resize(n, 0.0);
-                y.resize(n, 0.0);
-            }
-            out.extend(perfwright_stats::difference::differences(&x, &y)?);
-        }
-        Some(out)
+        few.then(|| (of(&self.a), of(&self.b)))
     }
+}
+
+/// Differences of single launches, in order: where each pair of steps launches the kernel equally often, or one side
+/// not at all.
+fn launch_differences(single: &(Single, Single), a: KernelId, b: KernelId) -> Option<Vec<f64>> {
+    let mut out = Vec::new();
+    for (pa, pb) in single.0.iter().zip(&single.1) {
+        match (pa.get(&a), pb.get(&b)) {
+            (Some(x), Some(y)) => out.extend(perfwright_stats::difference::differences(x, y)?),
+            (Some(x), None) => out.extend(x.iter().map(|v| -v)),
+            (None, Some(y)) => out.extend(y),
+            (None, None) => {}
+        }
+    }
+    Some(out)
 }
 
 /// The caller in the class, or where the class was not known while reading, in any.
