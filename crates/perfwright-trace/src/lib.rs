@@ -12,6 +12,7 @@
 //! | wall clock | `sweep`, `budget`, `overlap` |
 //! | fusions | [`fusion`], `fusion_rows` |
 //! | evidence | [`gate`] |
+//! | two traces | [`compare`] |
 //! | answer | `part` (one trace), `triage` (all of them), [`report`], [`render`] |
 
 mod align;
@@ -20,6 +21,7 @@ mod backward;
 pub mod budget;
 mod cache;
 mod companion;
+pub mod compare;
 mod describe;
 pub mod error;
 mod files;

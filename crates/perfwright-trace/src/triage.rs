@@ -149,7 +149,7 @@ fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
     Stop { code: code.to_owned(), reason, file: Some(file.display().to_string()) }
 }
 
-fn note(loaded: &Loaded, warnings: &mut Vec<String>) {
+pub(crate) fn note(loaded: &Loaded, warnings: &mut Vec<String>) {
     if let Some(p) = &loaded.store.partial {
         warnings.push(format!("{}: only a part was read: {}", loaded.path.display(), p.reason));
     }
@@ -324,7 +324,7 @@ impl Sum {
 }
 
 /// No device work is no evidence: tables would be empty, not true.
-fn stop(inputs: &[Input], totals: &Totals) -> Option<Stop> {
+pub(crate) fn stop(inputs: &[Input], totals: &Totals) -> Option<Stop> {
     if totals.count() > 0 {
         return None;
     }

@@ -8,3 +8,4 @@ pub(crate) mod model;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod trace;
+mod trace_compare;

@@ -89,8 +89,14 @@ codes! {
     TRACE_CAPTURE_MISMATCH = Code::error("PW0204", Exit::HardStop);
     /// The mapping trace cannot name kernels.
     TRACE_MAPPING_UNUSABLE = Code::error("PW0205", Exit::HardStop);
+    /// A difference is above a limit that was asked for.
+    TRACE_LIMIT_EXCEEDED = Code::error("PW0206", Exit::No);
     /// The cache could not be read or written and was not used.
     TRACE_CACHE_UNUSABLE = Code::warning("PW0207");
+    /// No step of one trace does the work of a step of the other.
+    TRACE_NOTHING_TO_COMPARE = Code::error("PW0208", Exit::HardStop);
+    /// A limit is about something that was not compared, or has no interval.
+    TRACE_LIMIT_UNPROVEN = Code::error("PW0209", Exit::HardStop);
     /// The run folder is not a run of this command.
     RUN_FOREIGN_FOLDER = Code::error("PW0301", Exit::Usage);
     /// The run's contract is another one.

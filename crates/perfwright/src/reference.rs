@@ -36,6 +36,10 @@ pub fn schemas() -> Vec<(String, String)> {
         ("perfwright.model-show.v1.json", schemars::schema_for!(perfwright_model::show::Show)),
         ("perfwright.model-whatif.v1.json", schemars::schema_for!(perfwright_model::whatif::WhatIf)),
         ("perfwright.trace-triage.v1.json", schemars::schema_for!(perfwright_trace::report::Triage)),
+        (
+            "perfwright.trace-compare.v1.json",
+            schemars::schema_for!(perfwright_trace::compare::report::Comparison),
+        ),
     ];
     let own = texts.into_iter().map(|(name, schema)| (name.to_owned(), schema));
     // `perfwright.run-verify/v1` is kept in `perfwright.run-verify.v1.json`.

@@ -19,6 +19,12 @@ pub enum TraceVerb {
     ///
     /// PATH is a Chrome/Kineto JSON trace, plain or gzip, or a folder with one trace per rank.
     Triage(TriageArgs),
+
+    /// What got slower, faster, appeared or vanished between two traces
+    ///
+    /// A and B are the same engine before and after a change, or two engines; each is a trace file or a folder with
+    /// one trace per rank. Steps are matched by class, batch, tokens and context before anything is compared.
+    Compare(CompareArgs),
 }
 
 /// Arguments of `trace triage`.
@@ -66,6 +72,47 @@ pub struct TriageArgs {
     pub record: bool,
 }
 
+/// Arguments of `trace compare`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Limits:
+  WHAT>LIMIT, where WHAT is step, kernel or category.NAME, each with an optional .CLASS behind it (prefill, decode,
+  mixed, verify, draft, capture, unknown), and LIMIT is a number with %, ns, us or ms. % is of A. A limit is exceeded
+  when the low end of the difference's 95 % interval is above it: exit code 1. A limit on something that was not
+  compared, or has too few steps for an interval, is unproven: exit code 3.
+
+Examples:
+  perfwright trace compare before.trace.json.gz after.trace.json.gz
+  perfwright trace compare sglang.trace.json.gz vllm.trace.json.gz --format markdown
+  perfwright trace compare main.json.gz pr.json.gz --fail-on 'step.decode>3%' --fail-on 'category.attention>5%'")]
+pub struct CompareArgs {
+    /// Trace before the change, or of our engine
+    pub a: PathBuf,
+
+    /// Trace after the change, or of the other engine
+    pub b: PathBuf,
+
+    /// End with exit code 1 when a difference is surely above this limit, e.g. step.decode>3%
+    #[arg(long, value_name = "EXPR")]
+    pub fail_on: Vec<String>,
+
+    /// How far batch, tokens and context of two steps may be apart, in percent of the larger
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub tolerance: u8,
+
+    /// Neither read nor write the cache
+    #[arg(long)]
+    pub no_cache: bool,
+
+    /// Folder for caches [default: the user's cache folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Folder whose catalogue entries come before those compiled in
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,12 +130,29 @@ mod tests {
         let TraceVerb::Triage(args) =
             parse("trace triage a.json --capture c.json --mapping m.json --no-cache --rank 3 --record")
                 .unwrap()
-                .verb;
+                .verb
+        else {
+            panic!("not triage")
+        };
         assert_eq!(args.path, PathBuf::from("a.json"));
         assert_eq!(args.capture, Some(PathBuf::from("c.json")));
         assert_eq!(args.mapping, Some(PathBuf::from("m.json")));
         assert!(args.no_cache && args.record);
         assert_eq!(args.rank, Some(3));
+    }
+
+    #[test]
+    fn compare_takes_two_traces_and_any_number_of_limits() {
+        let TraceVerb::Compare(args) =
+            parse("trace compare a.json b.json --fail-on step>1% --fail-on kernel>5us --no-cache")
+                .unwrap()
+                .verb
+        else {
+            panic!("not compare")
+        };
+        assert_eq!((args.a, args.b), (PathBuf::from("a.json"), PathBuf::from("b.json")));
+        assert_eq!(args.fail_on, ["step>1%", "kernel>5us"]);
+        assert!(parse("trace compare a.json").is_err());
     }
 
     #[test]

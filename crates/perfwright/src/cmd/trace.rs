@@ -6,7 +6,7 @@ use perfwright_report::markdown;
 use perfwright_trace::error::TraceError;
 use perfwright_trace::gate::{GATES, TRIAGE_EVIDENCE};
 use perfwright_trace::render::{self, CUT_OFF};
-use perfwright_trace::report::Triage;
+use perfwright_trace::report::{Stop, Triage};
 use perfwright_trace::triage::{CatalogText, Catalogs, TriageOptions, triage};
 use serde_json::json;
 
@@ -22,13 +22,13 @@ use crate::settings::Format;
 pub(crate) fn run(args: &TraceArgs, context: &mut Context) -> Outcome {
     match &args.verb {
         TraceVerb::Triage(args) => run_triage(args, context),
+        TraceVerb::Compare(args) => super::trace_compare::run(args, context),
     }
 }
 
 fn run_triage(args: &TriageArgs, context: &mut Context) -> Outcome {
     let catalogs = catalogs(args.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
-    let cache = args.cache_dir.clone().or_else(|| context.settings.cache_dir.clone());
-    let cache = cache.filter(|_| !args.no_cache).map(|dir| dir.join("trace"));
+    let cache = cache(args.cache_dir.as_deref(), args.no_cache, context);
     let options = TriageOptions {
         capture: args.capture.as_deref(),
         mapping: args.mapping.as_deref(),
@@ -41,6 +41,12 @@ fn run_triage(args: &TriageArgs, context: &mut Context) -> Outcome {
         record(recording, &answer, context)?;
     }
     print(&answer, context)
+}
+
+/// Folder of the column cache, if one is to be used.
+pub(super) fn cache(asked: Option<&Path>, off: bool, context: &Context) -> Option<PathBuf> {
+    let dir = asked.or(context.settings.cache_dir.as_deref()).filter(|_| !off)?;
+    Some(dir.join("trace"))
 }
 
 /// Starts the run. Its contract is the question: which files, and how they are read.
@@ -99,6 +105,11 @@ fn print(answer: &Triage, context: &mut Context) -> Outcome {
         }
     }
     let Some(stop) = &answer.stop else { return Ok(Exit::Done) };
+    Ok(hard_stop(stop, context))
+}
+
+/// Tells why an answer without tables has none.
+pub(super) fn hard_stop(stop: &Stop, context: &Context) -> Exit {
     let (code, message) = STOPS.iter().find(|(code, _)| code.id == stop.code).copied().unwrap_or(STOPS[0]);
     let mut stopped = Diagnostic::new(code, message).cause(stop.reason.clone());
     if let Some(path) = &stop.file {
@@ -106,20 +117,21 @@ fn print(answer: &Triage, context: &mut Context) -> Outcome {
     }
     context
         .tell(&stopped.help(format!("`perfwright explain {}` says how to record a usable trace", code.id)));
-    Ok(Exit::HardStop)
+    Exit::HardStop
 }
 
-/// The reasons for which `trace triage` stops.
-const STOPS: [(codes::Code, &str); 5] = [
+/// The reasons for which a trace command stops.
+const STOPS: [(codes::Code, &str); 6] = [
     (codes::TRACE_NO_GPU_EVENTS, "the trace has no GPU events"),
     (codes::TRACE_NO_DEVICE_TIME, "the GPU events of the trace have no duration"),
     (codes::TRACE_CAPTURE_NO_LAUNCHES, "the capture trace records no kernel launches"),
     (codes::TRACE_CAPTURE_MISMATCH, "the capture trace does not match the replayed graphs"),
     (codes::TRACE_MAPPING_UNUSABLE, "the mapping trace cannot name kernels"),
+    (codes::TRACE_NOTHING_TO_COMPARE, "the traces have no steps to compare"),
 ];
 
 /// The built-in catalogues, with the texts of a user's folder (`kernels/*.toml`, `fusions/*.toml`) in front.
-fn catalogs(dir: Option<&Path>) -> Result<Catalogs, Diagnostic> {
+pub(super) fn catalogs(dir: Option<&Path>) -> Result<Catalogs, Diagnostic> {
     let (kernels, fusions) = match dir {
         Some(dir) => (texts(&dir.join("kernels"))?, texts(&dir.join("fusions"))?),
         None => (Vec::new(), Vec::new()),
@@ -154,7 +166,7 @@ fn texts(dir: &Path) -> Result<Vec<CatalogText>, Diagnostic> {
 }
 
 /// A trace error with its code and what to do.
-fn diagnostic(e: &TraceError) -> Diagnostic {
+pub(super) fn diagnostic(e: &TraceError) -> Diagnostic {
     match e {
         TraceError::Io { path, source } => Diagnostic::reading(path, source),
         TraceError::NoTrace { path, looked_at } => {
