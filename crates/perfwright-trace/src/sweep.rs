@@ -58,6 +58,8 @@ pub(crate) struct Timeline {
     /// `sums[i]` is the wall time by charge before stretch `i`.
     sums: Vec<[i64; CHARGES]>,
     end: i64,
+    /// `reach[i]` is the latest end of `work[..=i]`.
+    reach: Vec<i64>,
 }
 
 /// The time lines of a trace, one a device process in order of appearance, and for each device row its exposed time:
@@ -99,7 +101,16 @@ pub(crate) fn timelines(
 const SHARE_BITS: u32 = 20;
 
 fn sweep(work: Vec<Work>, gap: impl Fn(i64, &Work) -> Charge, exposed: &mut [i64]) -> Timeline {
-    let mut line = Timeline { work, starts: Vec::new(), charges: Vec::new(), sums: Vec::new(), end: 0 };
+    let mut latest = i64::MIN;
+    let reach = work
+        .iter()
+        .map(|w| {
+            latest = latest.max(w.end);
+            latest
+        })
+        .collect();
+    let mut line =
+        Timeline { work, starts: Vec::new(), charges: Vec::new(), sums: Vec::new(), end: 0, reach };
     let Some(first) = line.work.first() else { return line };
     let mut at = first.start;
     // Running work by its end, how many of each role, and for each role the time so far that one of it is charged with.
@@ -177,6 +188,38 @@ impl Timeline {
         }
         out[Charge::Idle as usize] += (to - from) - out.iter().sum::<i64>();
         out
+    }
+
+    /// Calls `visit` with each stretch of `from..to` in which the same work runs, and with what it is charged to. For
+    /// few windows only: where much runs at once each stretch costs all of it.
+    pub(crate) fn stretches(&self, from: i64, to: i64, mut visit: impl FnMut(i64, i64, &[Work], Charge)) {
+        let first = self.reach.partition_point(|&r| r <= from);
+        let last = self.work.partition_point(|w| w.start < to);
+        let work = self.work.get(first..last).unwrap_or(&[]);
+        let mut running: Vec<Work> = Vec::new();
+        let mut next = 0;
+        let mut at = from;
+        while at < to {
+            running.retain(|w| w.end > at);
+            while let Some(w) = work.get(next).filter(|w| w.start <= at) {
+                if w.end > at {
+                    running.push(*w);
+                }
+                next += 1;
+            }
+            let mut until = running.iter().map(|w| w.end).min().unwrap_or(to).min(to);
+            if let Some(w) = work.get(next) {
+                until = until.min(w.start);
+            }
+            visit(at, until, &running, self.charge_at(at));
+            at = until;
+        }
+    }
+
+    /// What the moment `t` is charged to.
+    fn charge_at(&self, t: i64) -> Charge {
+        let at = self.starts.partition_point(|&s| s <= t);
+        if at == 0 || t >= self.end { Charge::Idle } else { self.charges[at - 1] }
     }
 
     /// Wall time with anything running.

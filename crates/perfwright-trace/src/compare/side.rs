@@ -3,7 +3,6 @@
 use hashbrown::HashMap;
 
 use crate::attribution::{Attribution, NO_TEXT, attribute};
-use crate::budget::{Gap, gap_cause, waits_before};
 use crate::describe::describe;
 use crate::input::Loaded;
 use crate::names::Category;
@@ -11,7 +10,7 @@ use crate::part::{Labels, Prepared, input, label_names, prepare};
 use crate::report::{Input, Role as InputRole};
 use crate::steps::{Class, NO_STEP, Source, Steps};
 use crate::store::{Ident, Store};
-use crate::sweep::{Role, Timeline, timelines, top_role};
+use crate::sweep::{Charge, Role, Timeline, timelines};
 use crate::triage::Catalogs;
 
 /// Number of a kernel name, the same on both sides.
@@ -111,7 +110,7 @@ impl Side {
         let Prepared { mut meanings, host, steps } = prepare(loaded, catalogs);
         let attribution = attribute(store, &host, &steps, None, None);
         meanings.refine(store, &attribution, catalogs);
-        let lines = timelines(store, &meanings.classified);
+        let (lines, _) = timelines(store, &meanings.classified, &host.launch_of);
         let about = describe(store, &loaded.path);
         let mut ids = vec![0; store.strings.len()];
         let mut labelled: Vec<_> = label_names(store, &meanings, &mut names.labels).into_iter().collect();
@@ -119,7 +118,7 @@ impl Side {
         for (name, label) in labelled {
             ids[name as usize] = names.id(&label, &meanings.classified[name as usize].category);
         }
-        let scene = Scene { store, ids: &ids, launch_of: &host.launch_of, waits: &waits_before(store) };
+        let scene = Scene { store, ids: &ids };
         let first = self.passes.len();
         for s in &steps.list {
             let line = lines.iter().find(|l| l.0 == s.pid).map(|l| &l.1);
@@ -157,8 +156,6 @@ impl Side {
 struct Scene<'a> {
     store: &'a Store,
     ids: &'a [KernelId],
-    launch_of: &'a [u32],
-    waits: &'a [bool],
 }
 
 impl Scene<'_> {
@@ -166,21 +163,19 @@ impl Scene<'_> {
     /// it), or to the reason why nothing runs.
     fn wall(&self, line: &Timeline, from: i64, to: i64) -> Wall {
         let mut wall = Wall::new();
-        line.stretches(from, to, |start, end, running| {
+        line.stretches(from, to, |start, end, running, charge| {
             let length = end - start;
-            let Some(role) = top_role(running) else {
-                let part = match gap_cause(self.store, line, (start, end), self.launch_of, self.waits) {
-                    Gap::HostBound => Part::HostBound,
-                    Gap::StreamWait => Part::StreamWait,
-                    Gap::Idle => Part::Idle,
-                };
+            let (part, role) = match charge {
+                Charge::Compute => (Part::Compute, Some(Role::Compute)),
+                Charge::Communication => (Part::Communication, Some(Role::Communication)),
+                Charge::Copy => (Part::Copies, Some(Role::Copy)),
+                Charge::HostBound => (Part::HostBound, None),
+                Charge::StreamWait => (Part::StreamWait, None),
+                Charge::Idle => (Part::Idle, None),
+            };
+            let Some(role) = role else {
                 *wall.entry((part, NOTHING)).or_default() += length;
                 return;
-            };
-            let part = match role {
-                Role::Compute => Part::Compute,
-                Role::Communication => Part::Communication,
-                Role::Copy => Part::Copies,
             };
             let n = running.iter().filter(|w| w.role == role).count() as i64;
             for (k, w) in running.iter().filter(|w| w.role == role).enumerate() {
