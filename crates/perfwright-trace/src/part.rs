@@ -126,7 +126,7 @@ impl Meanings {
     }
 
     /// Asks again with the operator that most of a kernel's time comes from, where the name alone leaves a doubt.
-    fn refine(&mut self, store: &Store, attribution: &Attribution, catalogs: &Catalogs) {
+    pub(crate) fn refine(&mut self, store: &Store, attribution: &Attribution, catalogs: &Catalogs) {
         let d = &store.devices;
         let mut ops: HashMap<StrId, HashMap<u32, i64>> = HashMap::new();
         for (i, f) in attribution.found.iter().enumerate() {
@@ -220,7 +220,7 @@ pub(crate) fn analyse(
     part
 }
 
-fn label_names(store: &Store, meanings: &Meanings, labels: &mut Labels) -> HashMap<StrId, String> {
+pub(crate) fn label_names(store: &Store, meanings: &Meanings, labels: &mut Labels) -> HashMap<StrId, String> {
     let mut names: Vec<(StrId, String)> =
         meanings.symbols.keys().map(|&n| (n, store.strings.text(n).into_owned())).collect();
     names.sort_by(|a, b| a.1.cmp(&b.1)); // so that which of two equal short names is marked depends on nothing else

@@ -142,11 +142,11 @@ pub fn triage_store(store: crate::store::Store, catalogs: &Catalogs) -> Triage {
     sum.finish(warnings, None)
 }
 
-fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
+pub(crate) fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
     Stop { code: code.to_owned(), reason, file: Some(file.display().to_string()) }
 }
 
-fn note(loaded: &Loaded, warnings: &mut Vec<String>) {
+pub(crate) fn note(loaded: &Loaded, warnings: &mut Vec<String>) {
     if let Some(p) = &loaded.store.partial {
         warnings.push(format!("{}: only a part was read: {}", loaded.path.display(), p.reason));
     }
@@ -313,7 +313,7 @@ impl Sum {
 }
 
 /// No device work is no evidence: tables would be empty, not true.
-fn stop(inputs: &[Input], totals: &Totals) -> Option<Stop> {
+pub(crate) fn stop(inputs: &[Input], totals: &Totals) -> Option<Stop> {
     if totals.count() > 0 {
         return None;
     }

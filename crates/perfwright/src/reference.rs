@@ -31,6 +31,10 @@ pub fn schemas() -> Vec<(String, String)> {
     let texts = [
         ("perfwright.error.v1.json", schemars::schema_for!(ErrorReport)),
         ("perfwright.codes.v1.json", schemars::schema_for!(CodesReport)),
+        (
+            "perfwright.trace-pipeline.v1.json",
+            schemars::schema_for!(perfwright_trace::pipeline::report::Pipeline),
+        ),
         ("perfwright.trace-triage.v1.json", schemars::schema_for!(perfwright_trace::report::Triage)),
     ];
     let own = texts.into_iter().map(|(name, schema)| (name.to_owned(), schema));

@@ -1,16 +1,18 @@
 //! `perfwright trace`: profiler traces.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use perfwright_report::markdown;
 use perfwright_trace::error::TraceError;
 use perfwright_trace::gate::{GATES, TRIAGE_EVIDENCE};
+use perfwright_trace::pipeline::{self, PipelineOptions, config::layer_count, pipeline};
 use perfwright_trace::render::{self, CUT_OFF};
-use perfwright_trace::report::Triage;
+use perfwright_trace::report::{Stop, Triage};
 use perfwright_trace::triage::{CatalogText, Catalogs, TriageOptions, triage};
 use serde_json::json;
 
-use crate::cli::trace::{TraceArgs, TraceVerb, TriageArgs};
+use crate::cli::trace::{PipelineArgs, TraceArgs, TraceVerb, TriageArgs};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
@@ -22,6 +24,7 @@ use crate::settings::Format;
 pub(crate) fn run(args: &TraceArgs, context: &mut Context) -> Outcome {
     match &args.verb {
         TraceVerb::Triage(args) => run_triage(args, context),
+        TraceVerb::Pipeline(args) => run_pipeline(args, context),
     }
 }
 
@@ -41,6 +44,45 @@ fn run_triage(args: &TriageArgs, context: &mut Context) -> Outcome {
         record(recording, &answer, context)?;
     }
     print(&answer, context)
+}
+
+fn run_pipeline(args: &PipelineArgs, context: &mut Context) -> Outcome {
+    let catalogs = catalogs(args.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
+    let cache = args.cache_dir.clone().or_else(|| context.settings.cache_dir.clone());
+    let cache = cache.filter(|_| !args.no_cache).map(|dir| dir.join("trace"));
+    let options = PipelineOptions {
+        capture: args.capture.as_deref(),
+        cache_dir: cache.as_deref(),
+        rank: args.rank,
+        config_layers: args.config.as_deref().map(layers_of).transpose()?,
+        anchor: args.anchor.as_deref(),
+        pass: args.pass,
+        layer: args.layer,
+        compare_layer: args.compare_layer,
+    };
+    let answer = pipeline(&args.path, &catalogs, &options).map_err(|e| diagnostic(&e))?;
+    context.answer(pipeline::render::document(&answer), &answer)?;
+    if context.settings.format == Format::Json {
+        answer.warnings.iter().for_each(|warning| context.note(1, warning));
+    }
+    Ok(stopped(answer.stop.as_ref(), context))
+}
+
+/// Largest configuration that is read, bytes.
+const MAX_CONFIG: u64 = 16 << 20;
+
+/// The layer count of a configuration file.
+fn layers_of(path: &Path) -> Result<u32, Diagnostic> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text))
+        .map_err(|e| Diagnostic::reading(path, &e))?;
+    layer_count(&text).map_err(|cause| {
+        Diagnostic::new(codes::INPUT_OTHER_SHAPE, "the configuration tells no layer count")
+            .file(path)
+            .cause(cause)
+            .help("give the model's config.json")
+    })
 }
 
 /// Starts the run. Its contract is the question: which files, and how they are read.
@@ -92,7 +134,12 @@ fn print(answer: &Triage, context: &mut Context) -> Outcome {
             context.note(1, warning);
         }
     }
-    let Some(stop) = &answer.stop else { return Ok(Exit::Done) };
+    Ok(stopped(answer.stop.as_ref(), context))
+}
+
+/// Tells why the evidence is not usable, if it is not.
+fn stopped(stop: Option<&Stop>, context: &Context) -> Exit {
+    let Some(stop) = stop else { return Exit::Done };
     let (code, message) = STOPS.iter().find(|(code, _)| code.id == stop.code).copied().unwrap_or(STOPS[0]);
     let mut stopped = Diagnostic::new(code, message).cause(stop.reason.clone());
     if let Some(path) = &stop.file {
@@ -100,10 +147,10 @@ fn print(answer: &Triage, context: &mut Context) -> Outcome {
     }
     context
         .tell(&stopped.help(format!("`perfwright explain {}` says how to record a usable trace", code.id)));
-    Ok(Exit::HardStop)
+    Exit::HardStop
 }
 
-/// The reasons for which `trace triage` stops.
+/// The reasons for which a trace is not used.
 const STOPS: [(codes::Code, &str); 5] = [
     (codes::TRACE_NO_GPU_EVENTS, "the trace has no GPU events"),
     (codes::TRACE_NO_DEVICE_TIME, "the GPU events of the trace have no duration"),
@@ -193,6 +240,12 @@ fn diagnostic(e: &TraceError) -> Diagnostic {
             Diagnostic::new(codes::INPUT_READ_FAILED, "cannot read the input")
                 .file(path)
                 .cause(format!("{what} is over the limit of {limit}"))
+        }
+        TraceError::NoSuchPart { path, what, have } => {
+            Diagnostic::new(codes::TRACE_NO_SUCH_PART, format!("the trace has no {what}"))
+                .file(path)
+                .cause(have.clone())
+                .help("`perfwright trace pipeline` without --layer lists passes and layers")
         }
         other => {
             Diagnostic::new(codes::INPUT_READ_FAILED, "cannot use the catalogue").cause(other.to_string())
