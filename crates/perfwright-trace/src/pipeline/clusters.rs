@@ -31,7 +31,7 @@ pub(super) fn signature(work: impl Iterator<Item = (StrId, bool)>, kinds: &[Kind
 }
 
 /// The blocks of a layer with these kernels, as a name.
-pub(super) fn name(kinds: impl Iterator<Item = Kind> + Clone) -> String {
+pub(super) fn name(kinds: &(impl Iterator<Item = Kind> + Clone)) -> String {
     let has = |kind: Kind| kinds.clone().any(|k| k == kind);
     let count = |kind: Kind| kinds.clone().filter(|&k| k == kind).count();
     let mixer = match (has(Kind::Attention), has(Kind::Linear)) {
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn families_are_told_apart() {
-        let of = |kinds: &[Kind]| name(kinds.iter().copied());
+        let of = |kinds: &[Kind]| name(&kinds.iter().copied());
         assert_eq!(of(&[Kind::Norm, Kind::Attention, Kind::Gemm, Kind::Activation]), "attention+mlp");
         assert_eq!(of(&[Kind::Attention, Kind::Moe, Kind::Activation]), "attention+moe");
         assert_eq!(of(&[Kind::Linear, Kind::Activation]), "linear_attention+mlp");

@@ -50,7 +50,7 @@ pub(super) fn passes(scene: &Scene<'_>) -> (Vec<Pass>, Vec<Vec<StrId>>) {
     let mut lines = Vec::new();
     let mut out = Vec::new();
     for (step, device, rows) in buckets(scene) {
-        one(scene, step, device, rows, &mut memo, &mut lines, &mut out);
+        one(scene, step, device, &rows, &mut memo, &mut lines, &mut out);
     }
     (out, lines)
 }
@@ -107,13 +107,13 @@ fn one(
     scene: &Scene<'_>,
     step: u32,
     device: Ident,
-    rows: Vec<u32>,
+    rows: &[u32],
     memo: &mut HashMap<u128, Rc<Vec<Span>>>,
     lines: &mut Vec<Vec<StrId>>,
     out: &mut Vec<Pass>,
 ) {
     let d = &scene.store.devices;
-    let stream = main_stream(scene, &rows);
+    let stream = main_stream(scene, rows);
     let main: Vec<u32> = rows.iter().copied().filter(|&r| d.stream[r as usize] == stream).collect();
     let names: Vec<StrId> = main.iter().map(|&r| d.name[r as usize]).collect();
     let kinds: Vec<Kind> = names.iter().map(|&n| scene.kinds[n as usize]).collect();
@@ -162,7 +162,7 @@ fn forwards(scene: &Scene<'_>, class: Class, step: u32, line: Line<'_>, spans: &
         if let Some(count) = scene.config_layers.map(|c| c as usize)
             && count > 0
             && layers.len() > count
-            && layers.len() % count == 0
+            && layers.len().is_multiple_of(count)
             && layers.first().is_some_and(|l| l.start == 0)
             && layers.last().is_some_and(|l| l.end == n)
         {

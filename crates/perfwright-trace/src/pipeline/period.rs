@@ -38,8 +38,8 @@ pub(super) fn find(items: &[u32]) -> Option<Period> {
     let mut seen: HashMap<u32, ([usize; BACK], usize)> = HashMap::new();
     for (i, &item) in items.iter().enumerate() {
         let (ring, n) = seen.entry(item).or_insert(([0; BACK], 0));
-        for k in 0..(*n).min(BACK) {
-            *votes.entry(i - ring[k]).or_default() += 1;
+        for before in &ring[..(*n).min(BACK)] {
+            *votes.entry(i - before).or_default() += 1;
         }
         ring[*n % BACK] = i;
         *n += 1;

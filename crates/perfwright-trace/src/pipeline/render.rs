@@ -32,7 +32,7 @@ pub fn document(p: &Pipeline) -> Document {
     match (&p.selected, &p.comparison) {
         (Some(_), Some(c)) => doc.tables.push(comparison(c)),
         (Some(f), None) => {
-            doc.tables.push(flow("selected", &format!("Layer {} of pass {}", f.layer, f.pass), f))
+            doc.tables.push(flow("selected", &format!("Layer {} of pass {}", f.layer, f.pass), f));
         }
         (None, _) => {
             for c in p.clusters.iter().filter(|c| !c.representative.kernels.is_empty()) {

@@ -4,22 +4,19 @@ use std::path::{Path, PathBuf};
 
 use hashbrown::HashMap;
 
-use super::assemble::{Clusters, Rows, flow_of, rows, settle};
+use super::assemble::{Clusters, Rows, flow_of, rows, settle, typical_layers};
 use super::evidence;
 use super::flow::{View, diff};
 use super::kind::kinds;
 use super::passes::{Pass, Scene, passes};
-use super::report::{
-    Bounds, ClusterRow, Comparison, EvidenceRow, Flow, LayerKind, LayerRow, PassRow, Pipeline, SCHEMA,
-};
+use super::report::{Bounds, Comparison, EvidenceRow, Flow, LayerKind, LayerRow, PassRow, Pipeline, SCHEMA};
 use super::segment::NO_MODULE;
 use crate::align::Companion;
-use crate::attribution::{Attribution, Host, attribute};
+use crate::attribution::attribute;
 use crate::describe::describe;
 use crate::error::TraceError;
 use crate::files::traces_in;
 use crate::input::{Loaded, ReadOptions, read};
-use crate::intern::StrId;
 use crate::part::{
     Labels, Meanings, Prepared, capture_companion, companion_input, input, label_names, prepare,
 };
@@ -49,26 +46,19 @@ pub struct PipelineOptions<'a> {
     pub compare_layer: Option<u32>,
 }
 
-/// One trace with everything that rows and flows are made from.
-struct Part {
-    loaded: Loaded,
-    meanings: Meanings,
-    host: Host,
-    attribution: Attribution,
-    labels: HashMap<StrId, String>,
-    passes: Vec<Pass>,
+/// One trace with everything that flows are made from.
+struct Part<'a> {
+    view: View<'a>,
+    passes: &'a [Pass],
     first_pass: u32,
+    rows: &'a [PassRow],
+    layers: &'a [LayerRow],
 }
 
-impl Part {
-    fn view(&self) -> View<'_> {
-        View {
-            store: &self.loaded.store,
-            meanings: &self.meanings,
-            attribution: &self.attribution,
-            host: &self.host,
-            labels: &self.labels,
-        }
+impl Part<'_> {
+    fn flow(&self, pass: u32, kind: LayerKind, layer: u32) -> Option<Flow> {
+        let at = pass.checked_sub(self.first_pass)?;
+        flow_of(&self.view, self.passes.get(at as usize)?, pass, kind, layer)
     }
 }
 
@@ -108,7 +98,7 @@ pub fn pipeline(
         {
             continue;
         }
-        making.add(loaded, catalogs, capture.as_ref(), options);
+        making.add(&loaded, catalogs, capture.as_ref(), options);
     }
     if let Some(rank) = options.rank.filter(|_| making.inputs.is_empty()) {
         return Err(TraceError::NoRank { path: path.to_owned(), rank });
@@ -139,7 +129,7 @@ pub fn pipeline_store(
     let loaded =
         Loaded { store, path: path.clone(), bytes, compressed: false, from_cache: false, cache_note: None };
     let mut making = Making::default();
-    making.add(loaded, catalogs, None, options);
+    making.add(&loaded, catalogs, None, options);
     making.finish(&path, options)
 }
 
@@ -148,7 +138,9 @@ pub fn pipeline_store(
 struct Making {
     labels: Labels,
     clusters: Clusters,
-    parts: Vec<Part>,
+    flows: HashMap<u32, Flow>,
+    selected: Option<Flow>,
+    comparison: Option<Comparison>,
     inputs: Vec<Input>,
     rows: Vec<PassRow>,
     layers: Vec<LayerRow>,
@@ -163,13 +155,13 @@ struct Making {
 impl Making {
     fn add(
         &mut self,
-        loaded: Loaded,
+        loaded: &Loaded,
         catalogs: &Catalogs,
         capture: Option<&Companion>,
         options: &PipelineOptions<'_>,
     ) {
-        note(&loaded, &mut self.warnings);
-        let Prepared { mut meanings, host, steps } = prepare(&loaded, catalogs);
+        note(loaded, &mut self.warnings);
+        let Prepared { mut meanings, host, steps } = prepare(loaded, catalogs);
         let store = &loaded.store;
         let attribution = attribute(store, &host, &steps, capture, None);
         meanings.refine(store, &attribution, catalogs);
@@ -215,20 +207,20 @@ impl Making {
             total_ns: t.total_ns + p.device_ns,
         });
         let timelines = timelines(store, &meanings.classified);
-        let row = input(&loaded, &describe(store, &loaded.path), &timelines, Role::Trace);
+        let row = input(loaded, &describe(store, &loaded.path), &timelines, Role::Trace);
         self.outside.count += row.totals.count() - in_pass.count;
         self.outside.total_ns += row.totals.device_ns() - in_pass.total_ns;
         self.inputs.push(row);
+        settle(&mut new, &layers);
+        self.show(&Part { view, passes: &cut, first_pass, rows: &new, layers: &layers }, options);
         self.rows.append(&mut new);
         self.layers.extend(layers);
-        let passes = cut;
-        self.parts.push(Part { loaded, meanings, host, attribution, labels, passes, first_pass });
     }
 
     fn finish(mut self, path: &Path, options: &PipelineOptions<'_>) -> Result<Pipeline, TraceError> {
         let steady = settle(&mut self.rows, &self.layers);
-        let mut clusters = std::mem::take(&mut self.clusters).finish(&self.rows, &self.layers);
-        self.fill(&mut clusters);
+        let flows = std::mem::take(&mut self.flows);
+        let clusters = std::mem::take(&mut self.clusters).finish(&self.layers, flows);
         let found = one_count(self.rows.iter());
         let reason = reason(&self.rows, found, options);
         let mut list = vec![evidence::blocks(&counted(&self.rows), options.anchor, found)];
@@ -242,8 +234,9 @@ impl Making {
         self.inputs.iter().filter(|i| i.role == Role::Trace).for_each(|i| totals.add(&i.totals));
         let stop = stop(&self.inputs, &totals).or_else(|| self.unusable.take());
         self.advise(&list, options);
-        let (selected, comparison) =
-            if stop.is_some() { (None, None) } else { self.selected(path, options)? };
+        if stop.is_none() {
+            self.check(path, options)?;
+        }
         let partial = self.inputs.iter().find_map(|i| i.partial.clone());
         Ok(Pipeline {
             schema: SCHEMA.to_owned(),
@@ -255,8 +248,8 @@ impl Making {
             layers: self.layers,
             clusters,
             steady,
-            selected,
-            comparison,
+            selected: self.selected,
+            comparison: self.comparison,
             outside: self.outside,
             partial,
             stop,
@@ -278,68 +271,62 @@ impl Making {
         }
     }
 
-    /// The flows of the clusters' representatives.
-    fn fill(&self, clusters: &mut [ClusterRow]) {
-        for c in clusters {
-            let (pass, layer) = (c.representative.pass, c.representative.layer);
-            if let Some(flow) = self.flow(pass, c.kind, layer) {
-                c.representative = flow;
+    /// Takes the flows that the answer shows while their trace is still at hand.
+    fn show(&mut self, part: &Part<'_>, options: &PipelineOptions<'_>) {
+        for (cluster, pass, kind, layer) in typical_layers(part.rows, part.layers, &self.flows) {
+            if let Some(flow) = part.flow(pass, kind, layer) {
+                self.flows.insert(cluster, flow);
+            }
+        }
+        let Some(layer) = options.layer.filter(|_| self.selected.is_none()) else { return };
+        let needed = layer.max(options.compare_layer.unwrap_or(0));
+        let Some(pass) = options.pass.or_else(|| typical(part.rows, needed)) else { return };
+        let Some(row) = part.rows.iter().find(|r| r.index == pass) else { return };
+        let kind = kind_of(row);
+        let Some(a) = part.flow(pass, kind, layer) else { return };
+        if let Some(other) = options.compare_layer {
+            let Some(b) = part.flow(pass, kind, other) else { return };
+            let row = |layer| part.layers.iter().find(|l| (l.pass, l.kind, l.index) == (pass, kind, layer));
+            let each = |of: fn(&LayerRow) -> i64| [row(layer).map_or(0, of), row(other).map_or(0, of)];
+            self.comparison = Some(Comparison {
+                pass,
+                a: layer,
+                b: other,
+                wall_ns: each(|l| l.wall_ns),
+                sum_ns: each(|l| l.sum_ns),
+                rows: diff(&a, &b),
+            });
+        }
+        self.selected = Some(a);
+    }
+
+    /// Refuses a pass or layer that no trace has.
+    fn check(&self, path: &Path, options: &PipelineOptions<'_>) -> Result<(), TraceError> {
+        let Some(layer) = options.layer.filter(|_| self.selected.is_none()) else { return Ok(()) };
+        let missing =
+            |what: String, have: String| Err(TraceError::NoSuchPart { path: path.to_owned(), what, have });
+        let layer = layer.max(options.compare_layer.unwrap_or(0));
+        let counted = |n: u32, what: &str| match n {
+            0 => format!("it has no {what}"),
+            n => format!("it has {what} 0 to {}", n - 1),
+        };
+        let Some(pass) = options.pass else {
+            let most = self.rows.iter().map(|r| r.layers).max().unwrap_or(0);
+            return missing(format!("layer {layer}"), counted(most, "layers"));
+        };
+        match self.rows.get(pass as usize) {
+            None => missing(format!("pass {pass}"), counted(self.rows.len() as u32, "passes")),
+            Some(row) => {
+                let n = if kind_of(row) == LayerKind::Main { row.layers } else { row.draft_layers };
+                missing(format!("layer {layer} in pass {pass}"), counted(n, "layers"))
             }
         }
     }
+}
 
-    fn flow(&self, pass: u32, kind: LayerKind, layer: u32) -> Option<Flow> {
-        let part = self.parts.iter().rev().find(|p| p.first_pass <= pass)?;
-        flow_of(&part.view(), part.passes.get((pass - part.first_pass) as usize)?, pass, kind, layer)
-    }
-
-    fn selected(
-        &self,
-        path: &Path,
-        options: &PipelineOptions<'_>,
-    ) -> Result<(Option<Flow>, Option<Comparison>), TraceError> {
-        let missing =
-            |what: String, have: String| TraceError::NoSuchPart { path: path.to_owned(), what, have };
-        if let Some(pass) = options.pass.filter(|&p| p as usize >= self.rows.len()) {
-            let have = match self.rows.len() {
-                0 => "it has none".to_owned(),
-                n => format!("it has passes 0 to {}", n - 1),
-            };
-            return Err(missing(format!("pass {pass}"), have));
-        }
-        let Some(layer) = options.layer else { return Ok((None, None)) };
-        let needed = layer.max(options.compare_layer.unwrap_or(0));
-        let pass = options.pass.or_else(|| typical(&self.rows, needed)).unwrap_or(0);
-        let kind = match self.rows.get(pass as usize) {
-            Some(row) if row.layers == 0 && row.draft_layers > 0 => LayerKind::Draft,
-            _ => LayerKind::Main,
-        };
-        let of = |layer: u32| {
-            self.flow(pass, kind, layer).ok_or_else(|| {
-                let row = self.rows.get(pass as usize);
-                let n = row.map_or(0, |r| if kind == LayerKind::Main { r.layers } else { r.draft_layers });
-                let have = match n {
-                    0 => "no layers were found in it".to_owned(),
-                    n => format!("it has layers 0 to {}", n - 1),
-                };
-                missing(format!("layer {layer} in pass {pass}"), have)
-            })
-        };
-        let a = of(layer)?;
-        let Some(other) = options.compare_layer else { return Ok((Some(a), None)) };
-        let b = of(other)?;
-        let row = |layer: u32| self.layers.iter().find(|l| (l.pass, l.kind, l.index) == (pass, kind, layer));
-        let each = |of: fn(&LayerRow) -> i64| [row(layer).map_or(0, of), row(other).map_or(0, of)];
-        let comparison = Comparison {
-            pass,
-            a: layer,
-            b: other,
-            wall_ns: each(|l| l.wall_ns),
-            sum_ns: each(|l| l.sum_ns),
-            rows: diff(&a, &b),
-        };
-        Ok((Some(a), Some(comparison)))
-    }
+/// Whose layers a pass shows: a draft pass has none of the main model.
+fn kind_of(row: &PassRow) -> LayerKind {
+    if row.layers == 0 && row.draft_layers > 0 { LayerKind::Draft } else { LayerKind::Main }
 }
 
 /// Names whose base contains the text.

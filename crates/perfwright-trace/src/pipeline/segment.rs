@@ -5,6 +5,8 @@
 //! It is the norm after the feed-forward block, narrowed by module frames where the trace has them; where neither
 //! tells, it is where the kernels before a block stop being those before the first block of the pass.
 
+use hashbrown::HashMap;
+
 use super::blocks::{Block, Sums, blocks};
 use super::kind::Kind;
 use crate::intern::StrId;
@@ -49,17 +51,15 @@ pub(super) fn segment(line: Line<'_>) -> Vec<Span> {
     let mut gaps: Vec<Gap> = blocks.windows(2).map(|w| finder.regular(w[0], w[1])).collect();
     finder.mark_long(&mut gaps);
     finder.by_repetition(&mut gaps);
-    for at in 0..gaps.len() {
-        if gaps[at].foreign {
-            let (from, to) = (gaps[at].from, gaps[at].to);
-            let limit = finder.first_bound(from, to).unwrap_or(to);
-            let end = finder.end_of(at, from, limit, &gaps);
-            let start = finder.start_of(at + 1, end, to, &gaps);
-            gaps[at].cut = Some((end, start));
-        }
+    let known = Known::new(&gaps, &blocks);
+    for (at, gap) in gaps.iter_mut().enumerate().filter(|g| g.1.foreign) {
+        let limit = finder.first_bound(gap.from, gap.to).unwrap_or(gap.to);
+        let end = finder.end_of(at, gap.from, limit, &known);
+        let start = finder.start_of(at + 1, end, gap.to, &known);
+        gap.cut = Some((end, start));
     }
-    let start = finder.start_of(0, 0, blocks[0].first, &gaps);
-    let end = finder.end_of(blocks.len() - 1, last.last + 1, line.names.len(), &gaps);
+    let start = finder.start_of(0, 0, blocks[0].first, &known);
+    let end = finder.end_of(blocks.len() - 1, last.last + 1, line.names.len(), &known);
     let mut out = Vec::with_capacity(blocks.len());
     let (mut begin, mut stack) = (start, 0);
     for gap in &gaps {
@@ -70,6 +70,40 @@ pub(super) fn segment(line: Line<'_>) -> Vec<Span> {
     }
     out.push(Span { start: begin, end, stack });
     out
+}
+
+/// What stands before and after blocks where layers follow on layers; the first and last layer of a run are held
+/// against it. Stretches as `(from, cut, to)`.
+#[derive(Default)]
+struct Known {
+    any: Vec<(usize, usize, usize)>,
+    after: HashMap<StrId, (usize, usize, usize)>,
+    before: HashMap<StrId, Vec<(usize, usize, usize)>>,
+}
+
+impl Known {
+    /// Different stretches before blocks of one name that are kept.
+    const KEPT: usize = 4;
+
+    fn new(gaps: &[Gap], blocks: &[Block]) -> Self {
+        let mut out = Self::default();
+        for (at, gap) in gaps.iter().enumerate().filter(|g| !g.1.foreign) {
+            let Some((cut, _)) = gap.cut else { continue };
+            let stretch = (gap.from, cut, gap.to);
+            if out.any.len() < 2 {
+                out.any.push(stretch);
+            } else {
+                out.any[1] = stretch;
+            }
+            out.after.insert(blocks[at].name, stretch);
+            let before = out.before.entry(blocks[at + 1].name).or_default();
+            let length = gap.to - cut;
+            if before.len() < Self::KEPT && before.iter().all(|s| s.2 - s.1 != length) {
+                before.push(stretch);
+            }
+        }
+        out
+    }
 }
 
 /// The layers that begin at each kernel for which `begins` holds.
@@ -210,22 +244,18 @@ impl Finder<'_> {
     }
 
     /// Where the layer of `block` ends, in what follows it up to `limit`.
-    fn end_of(&self, block: usize, from: usize, limit: usize, gaps: &[Gap]) -> usize {
+    fn end_of(&self, block: usize, from: usize, limit: usize, known: &Known) -> usize {
         let kinds = self.line.kinds;
-        let alike = |g: &&Gap| !g.foreign && g.cut.is_some();
-        let name = self.blocks[block].name;
-        let with_name = gaps.iter().enumerate().filter(|(i, g)| alike(g) && self.blocks[*i].name == name);
-        let references =
-            [with_name.map(|(_, g)| g).last(), gaps.iter().filter(alike).last(), gaps.iter().find(alike)];
+        let references = known.after.get(&self.blocks[block].name).into_iter().chain(known.any.iter().rev());
         let frame_end = self
             .module(block)
             .and_then(|m| (from..limit).rev().find(|&i| self.line.modules[i] == m))
             .map_or(from, |i| i + 1);
-        for gap in references.into_iter().flatten() {
-            let length = gap.cut.map_or(0, |c| c.0 - gap.from);
+        for &(begin, cut, _) in references {
+            let length = cut - begin;
             if from + length <= limit
                 && from + length >= frame_end
-                && (0..length).all(|k| kinds[from + k] == kinds[gap.from + k])
+                && (0..length).all(|k| kinds[from + k] == kinds[begin + k])
             {
                 return from + length;
             }
@@ -234,7 +264,7 @@ impl Finder<'_> {
             return frame_end;
         }
         let Some(first) = (from..limit).find(|&i| kinds[i].feeds()) else {
-            return if gaps.is_empty() { limit } else { self.norm(from, limit).unwrap_or(limit) };
+            return if known.any.is_empty() { limit } else { self.norm(from, limit).unwrap_or(limit) };
         };
         let mut feed = first;
         let mut end = self.norm(feed, limit);
@@ -249,22 +279,17 @@ impl Finder<'_> {
     }
 
     /// Where the layer of `block` begins, in what precedes it from `floor`.
-    fn start_of(&self, block: usize, floor: usize, to: usize, gaps: &[Gap]) -> usize {
+    fn start_of(&self, block: usize, floor: usize, to: usize, known: &Known) -> usize {
         let kinds = self.line.kinds;
-        let name = self.blocks[block].name;
-        let alike = |g: &&Gap| !g.foreign && g.cut.is_some();
-        let same_name = gaps.iter().enumerate().filter(|(i, g)| alike(g) && self.blocks[i + 1].name == name);
-        let mut references = same_name.map(|(_, g)| g).collect::<Vec<_>>();
-        references.dedup_by_key(|g| g.cut.map(|c| g.to - c.1));
-        references.truncate(4);
-        references.extend(gaps.iter().find(alike));
+        let own = known.before.get(&self.blocks[block].name);
+        let references = own.into_iter().flatten().chain(known.any.first());
         let after_embedding = (floor..to).rev().find(|&i| kinds[i].bounds_pass()).map_or(floor, |i| i + 1);
         let frame_start = self.module(block).and_then(|m| (floor..to).find(|&i| self.line.modules[i] == m));
         let mut best = None;
-        for gap in references {
-            let length = gap.cut.map_or(0, |c| gap.to - c.1);
+        for &(_, cut, end) in references {
+            let length = end - cut;
             let room = length.min(to - after_embedding);
-            let same = (1..=room).take_while(|k| kinds[to - k] == kinds[gap.to - k]).count();
+            let same = (1..=room).take_while(|k| kinds[to - k] == kinds[end - k]).count();
             if same == length && frame_start.is_none_or(|f| to - length <= f) {
                 return to - length;
             }
