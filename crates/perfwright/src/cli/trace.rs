@@ -122,6 +122,14 @@ pub struct PipelineArgs {
     /// Folder whose catalogue entries come before those compiled in
     #[arg(long, value_name = "DIR")]
     pub catalog: Option<PathBuf>,
+
+    /// Write the answer as a run into this new folder
+    #[arg(long, value_name = "DIR", conflicts_with = "record")]
+    pub run_dir: Option<PathBuf>,
+
+    /// Write the answer as a run into a new folder below runs/
+    #[arg(long)]
+    pub record: bool,
 }
 
 #[cfg(test)]

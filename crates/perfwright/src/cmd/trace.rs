@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use perfwright_report::markdown;
 use perfwright_trace::error::TraceError;
-use perfwright_trace::gate::{GATES, TRIAGE_EVIDENCE};
+use perfwright_trace::gate::{PIPELINE_EVIDENCE, TILED, TRIAGE_EVIDENCE, USABLE};
+use perfwright_trace::pipeline::report::Pipeline;
 use perfwright_trace::pipeline::{self, PipelineOptions, config::layer_count, pipeline};
 use perfwright_trace::render::{self, CUT_OFF};
-use perfwright_trace::report::{Stop, Triage};
+use perfwright_trace::report::{Input, Stop, Triage};
 use perfwright_trace::triage::{CatalogText, Catalogs, TriageOptions, triage};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::cli::trace::{PipelineArgs, TraceArgs, TraceVerb, TriageArgs};
 use crate::codes;
@@ -60,7 +62,14 @@ fn run_pipeline(args: &PipelineArgs, context: &mut Context) -> Outcome {
         layer: args.layer,
         compare_layer: args.compare_layer,
     };
+    let recording = match args.record || args.run_dir.is_some() {
+        true => Some(start_pipeline(args, options.config_layers, context)?),
+        false => None,
+    };
     let answer = pipeline(&args.path, &catalogs, &options).map_err(|e| diagnostic(&e))?;
+    if let Some(recording) = recording {
+        record_pipeline(recording, &answer, context)?;
+    }
     context.answer(pipeline::render::document(&answer), &answer)?;
     if context.settings.format == Format::Json {
         answer.warnings.iter().for_each(|warning| context.note(1, warning));
@@ -87,41 +96,90 @@ fn layers_of(path: &Path) -> Result<u32, Diagnostic> {
 
 /// Starts the run. Its contract is the question: which files, and how they are read.
 fn start(args: &TriageArgs, context: &Context) -> Result<Recording, Diagnostic> {
-    let file = |path: &Path| {
-        let meta = std::fs::metadata(path).map_err(|e| Diagnostic::reading(path, &e))?;
-        let bytes = meta.is_file().then_some(meta.len());
-        Ok::<_, Diagnostic>(json!({"path": path.display().to_string(), "bytes": bytes}))
-    };
-    let optional = |path: &Option<PathBuf>| path.as_deref().map(file).transpose();
     let contract = json!({
         "question": "trace triage",
         "trace": file(&args.path)?,
-        "capture": optional(&args.capture)?,
-        "mapping": optional(&args.mapping)?,
+        "capture": optional(args.capture.as_deref())?,
+        "mapping": optional(args.mapping.as_deref())?,
         "rank": args.rank,
         "catalog": args.catalog.as_ref().map(|p| p.display().to_string()),
     });
-    let slug = args.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let dir = run_dir(args.run_dir.as_deref(), "trace", &slug, context);
+    let dir = run_dir(args.run_dir.as_deref(), "trace", &slug(&args.path), context);
     Recording::start(&dir, "trace triage", contract, context)
 }
 
-/// Records the traces that were read, the answer and its readable form.
-fn record(mut recording: Recording, answer: &Triage, context: &Context) -> Result<(), Diagnostic> {
-    for (i, input) in answer.inputs.iter().enumerate() {
+/// Starts the run of a pipeline, likewise.
+fn start_pipeline(
+    args: &PipelineArgs,
+    layers: Option<u32>,
+    context: &Context,
+) -> Result<Recording, Diagnostic> {
+    let contract = json!({
+        "question": "trace pipeline",
+        "trace": file(&args.path)?,
+        "capture": optional(args.capture.as_deref())?,
+        "config_layers": layers,
+        "anchor": args.anchor,
+        "pass": args.pass,
+        "layer": args.layer,
+        "compare_layer": args.compare_layer,
+        "rank": args.rank,
+        "catalog": args.catalog.as_ref().map(|p| p.display().to_string()),
+    });
+    let dir = run_dir(args.run_dir.as_deref(), "trace", &slug(&args.path), context);
+    Recording::start(&dir, "trace pipeline", contract, context)
+}
+
+/// A file as a contract names it.
+fn file(path: &Path) -> Result<Value, Diagnostic> {
+    let meta = std::fs::metadata(path).map_err(|e| Diagnostic::reading(path, &e))?;
+    let bytes = meta.is_file().then_some(meta.len());
+    Ok(json!({"path": path.display().to_string(), "bytes": bytes}))
+}
+
+fn optional(path: Option<&Path>) -> Result<Option<Value>, Diagnostic> {
+    path.map(file).transpose()
+}
+
+fn slug(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+}
+
+/// Records the traces that were read.
+fn record_inputs(recording: &mut Recording, inputs: &[Input]) -> Result<(), Diagnostic> {
+    for (i, input) in inputs.iter().enumerate() {
         let path = Path::new(&input.path);
         let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
         let name: String = name.chars().map(plain).take(120).collect();
         recording.input(&format!("inputs/{i}-{name}"), path)?;
     }
+    Ok(())
+}
+
+fn json_bytes(answer: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
     let mut json = serde_json::to_vec_pretty(answer)
         .map_err(|e| Diagnostic::new(codes::INTERNAL, format!("the answer cannot be written: {e}")))?;
     json.push(b'\n');
-    recording.derived(TRIAGE_EVIDENCE, &json, "application/json", Some(&answer.schema))?;
+    Ok(json)
+}
+
+/// Records the traces that were read, the answer and its readable form.
+fn record(mut recording: Recording, answer: &Triage, context: &Context) -> Result<(), Diagnostic> {
+    record_inputs(&mut recording, &answer.inputs)?;
+    recording.derived(TRIAGE_EVIDENCE, &json_bytes(answer)?, "application/json", Some(&answer.schema))?;
     let text = markdown::document(&render::document(answer, Some(CUT_OFF)), markdown::Options::default());
     recording.derived("analysis/triage.md", text.as_bytes(), "text/markdown", None)?;
-    recording.finish(GATES, context)?;
+    recording.finish(&[USABLE], context)?;
+    Ok(())
+}
+
+fn record_pipeline(mut recording: Recording, answer: &Pipeline, context: &Context) -> Result<(), Diagnostic> {
+    record_inputs(&mut recording, &answer.inputs)?;
+    recording.derived(PIPELINE_EVIDENCE, &json_bytes(answer)?, "application/json", Some(&answer.schema))?;
+    let text = markdown::document(&pipeline::render::document(answer), markdown::Options::default());
+    recording.derived("analysis/pipeline.md", text.as_bytes(), "text/markdown", None)?;
+    recording.finish(&[TILED], context)?;
     Ok(())
 }
 
