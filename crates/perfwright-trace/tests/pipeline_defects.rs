@@ -138,6 +138,7 @@ fn p04_the_period_is_the_short_one() {
     assert_eq!(p.layers_per_pass, Some(4), "{}", p.layers_reason);
     assert_eq!(p.passes.len(), 3);
     assert!(p.passes.iter().all(|r| r.bounds == Bounds::Config && r.layers == 4));
+    assert!(p.evidence.iter().all(|e| e.agrees != Some(false)), "{:#?}", p.evidence);
     // Without the configuration nothing bounds a pass: that is said, not guessed.
     let p = t.ask(&PipelineOptions::default());
     assert_eq!((p.layers_per_pass, p.passes.len(), p.passes[0].layers), (None, 1, 12));

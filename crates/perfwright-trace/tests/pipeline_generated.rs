@@ -159,6 +159,7 @@ fn mixed_verify_and_draft_passes() {
                 assert!(pass.draft_layers >= 1 && pass.draft_layers <= o.draft_steps, "{pass:?}");
             }
             assert!(p.layers.iter().any(|l| l.kind == LayerKind::Draft));
+            assert!(p.evidence.iter().all(|e| e.agrees != Some(false)), "{:#?}", p.evidence);
         }
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::catalogs;
-use perfwright_trace::pipeline::report::Pipeline;
+use perfwright_trace::pipeline::report::{EvidenceKind, Pipeline};
 use perfwright_trace::pipeline::{PipelineOptions, pipeline};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/trace");
@@ -62,6 +62,18 @@ fn vllm_gpt_oss_20b_alternates_two_attentions() {
     let mut counts: Vec<u64> = p.clusters.iter().map(|c| c.count).collect();
     counts.sort_unstable();
     assert_eq!(counts, [12, 12]);
+}
+
+/// The capture trace gives the kernels of the replayed graph their layers and sources.
+#[test]
+#[ignore = "needs ../shared/data"]
+fn a_capture_trace_agrees() {
+    let capture = PathBuf::from(DATA).join("sglang/capture_bs_32_rank0.json.gz");
+    let options = PipelineOptions { capture: Some(&capture), ..PipelineOptions::default() };
+    let p = ask_with("sglang/sglang_Qwen3-8B_decode.json.gz", &options);
+    let row = p.evidence.iter().find(|e| e.kind == EvidenceKind::Capture).expect("a capture row");
+    assert_eq!((p.layers_per_pass, row.layers, row.agrees), (Some(36), Some(36), Some(true)));
+    assert!(p.clusters[0].representative.kernels.iter().all(|k| k.source.is_some()));
 }
 
 #[test]

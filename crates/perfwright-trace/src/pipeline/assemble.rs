@@ -364,9 +364,15 @@ pub(super) fn settle(passes: &mut [PassRow], layers: &[LayerRow]) -> Vec<SteadyR
         if walls.is_empty() {
             continue;
         }
-        let usual = Usual::of(&walls);
+        // Only passes through as many layers do the same work.
+        let mut groups: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
+        for p in passes.iter().filter(|p| complete(p)) {
+            groups.entry(p.layers).or_default().push(p.duration_ns);
+        }
+        let groups: BTreeMap<u32, (Usual, usize)> =
+            groups.into_iter().map(|(layers, of)| (layers, (Usual::of(&of), of.len()))).collect();
         for p in passes.iter_mut().filter(|p| complete(p)) {
-            p.cold = usual.is_cold(p.duration_ns, walls.len());
+            p.cold = groups.get(&p.layers).is_some_and(|(usual, of)| usual.is_cold(p.duration_ns, *of));
         }
         let steady: Vec<&PassRow> = passes.iter().filter(|p| complete(p) && !p.cold).collect();
         let settled = Usual::of(&steady.iter().map(|p| p.duration_ns).collect::<Vec<_>>());

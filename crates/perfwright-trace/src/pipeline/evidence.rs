@@ -16,11 +16,13 @@ fn row(kind: EvidenceKind, layers: Option<u32>, agrees: Option<bool>, detail: St
     EvidenceRow { kind, layers, agrees, detail }
 }
 
-/// Repetition of the kernel sequences: the period, and how many blocks it holds.
+/// Repetition of the kernel sequences: the period, and how many blocks it holds. `several` says that a sequence may
+/// hold more than one pass.
 pub(super) fn repetition(
     scene: &Scene<'_>,
     mut lines: Vec<Vec<StrId>>,
     found: Option<u32>,
+    several: bool,
 ) -> Vec<EvidenceRow> {
     lines.sort_by_key(|l| std::cmp::Reverse(l.len()));
     lines.truncate(MEASURED);
@@ -45,7 +47,8 @@ pub(super) fn repetition(
         let layers = u32::try_from(p.repeats() * blocks).ok().filter(|&n| n > 0);
         // The first and the last layer may differ from the others, and the stretch ends where they begin.
         let near = |n: u32, of: u32| n <= of && of - n <= 2 * blocks as u32 + of / 10;
-        let agrees = layers.zip(found).map(|(n, of)| near(n, of));
+        let whole = |n: u32, of: u32| several && of > 0 && n.is_multiple_of(of);
+        let agrees = layers.zip(found).map(|(n, of)| near(n, of) || whole(n, of));
         if out.iter().all(|o| o.detail != detail) {
             out.push(row(EvidenceKind::Repetition, layers, agrees, detail));
         }

@@ -126,14 +126,17 @@ fn one(
         bytes.extend(m.to_le_bytes());
     }
     let key = xxhash_rust::xxh3::xxh3_128(&bytes);
+    let class = scene.steps.list.get(step as usize).map_or(Class::Unknown, |s| s.class);
     let spans = memo.entry(key).or_insert_with(|| {
-        lines.push(names.clone());
+        // A draft's few layers repeat too, but say nothing about the model's.
+        if !matches!(class, Class::Draft | Class::Capture) {
+            lines.push(names.clone());
+        }
         Rc::new(match scene.anchor {
             Some(begins) => segment_at(line, |n| begins[n as usize]),
             None => segment(line),
         })
     });
-    let class = scene.steps.list.get(step as usize).map_or(Class::Unknown, |s| s.class);
     let forwards = forwards(scene, class, step, line, spans);
     // Work of other streams goes with the work of the main stream it runs beside.
     let mut row_at = 0;

@@ -198,7 +198,8 @@ impl Making {
             .map(|(p, row)| (row.index, p))
             .collect();
         let found = one_count(new.iter());
-        let mut evidence = evidence::repetition(&scene, lines, found);
+        let several = new.iter().any(|p| matches!(p.bounds, Bounds::Config | Bounds::Work));
+        let mut evidence = evidence::repetition(&scene, lines, found, several);
         evidence.extend(evidence::frames(&scene, &complete, &attribution, found));
         evidence.extend(evidence::graph(store, &host, &complete));
         self.lines.push(evidence);
