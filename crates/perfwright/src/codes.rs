@@ -89,10 +89,10 @@ codes! {
     TRACE_CAPTURE_MISMATCH = Code::error("PW0204", Exit::HardStop);
     /// The mapping trace cannot name kernels.
     TRACE_MAPPING_UNUSABLE = Code::error("PW0205", Exit::HardStop);
-    /// The trace has no such pass or layer.
-    TRACE_NO_SUCH_PART = Code::error("PW0208", Exit::Usage);
     /// The cache could not be read or written and was not used.
     TRACE_CACHE_UNUSABLE = Code::warning("PW0207");
+    /// The trace has no such pass or layer.
+    TRACE_NO_SUCH_PART = Code::error("PW0208", Exit::Usage);
     /// The run folder is not a run of this command.
     RUN_FOREIGN_FOLDER = Code::error("PW0301", Exit::Usage);
     /// The run's contract is another one.
