@@ -93,4 +93,14 @@ pub enum TraceError {
         /// The rank asked for.
         rank: u32,
     },
+    /// A pass or layer was asked for that the trace does not have.
+    #[error("{} has no {what}: {have}", path.display())]
+    NoSuchPart {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was asked for.
+        what: String,
+        /// What there is.
+        have: String,
+    },
 }

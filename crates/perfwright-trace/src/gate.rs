@@ -1,13 +1,82 @@
 //! The gates of this crate.
 
+use std::collections::BTreeMap;
+
 use perfwright_evidence::{EvidenceError, EvidenceSet, Gate, GateResult};
 use serde_json::Value;
 
 /// Where a run keeps the answer of `trace triage`.
 pub const TRIAGE_EVIDENCE: &str = "analysis/triage.json";
 
+/// Where a run keeps the answer of `trace pipeline`.
+pub const PIPELINE_EVIDENCE: &str = "analysis/pipeline.json";
+
 /// Every gate that this crate exports.
-pub const GATES: &[Gate] = &[Gate { id: "trace.usable", version: 1, eval: usable }];
+pub const GATES: &[Gate] = &[USABLE, TILED];
+/// The gate of a recorded `trace triage`.
+pub const USABLE: Gate = Gate { id: "trace.usable", version: 1, eval: usable };
+/// The gate of a recorded `trace pipeline`.
+pub const TILED: Gate = Gate { id: "trace.tiled", version: 1, eval: tiled };
+
+/// Passes and layers are believable when they tile the device time: in every pass prologue, layers and epilogue add up
+/// to the pass, and the passes with what is outside of them to all device time.
+fn tiled(evidence: &EvidenceSet) -> GateResult {
+    let answer = match evidence.json(PIPELINE_EVIDENCE) {
+        Ok(answer) => answer,
+        Err(EvidenceError::Missing(_)) => return GateResult::not_applicable("the run holds no pipeline"),
+        Err(e) => return GateResult::hard_stop(format!("the pipeline cannot be read: {e}")),
+    };
+    if let Some(code) = answer.pointer("/stop/code").and_then(Value::as_str) {
+        return GateResult::hard_stop(format!("the pipeline stopped with {code}")).measured(0).threshold(1);
+    }
+    match tiles(&answer) {
+        None => GateResult::hard_stop("the pipeline has no passes, layers or totals"),
+        Some(Err(fault)) => GateResult::fail(fault),
+        Some(Ok(ns)) => {
+            GateResult::pass("passes and layers add up to the device time").measured(ns).threshold(1)
+        }
+    }
+}
+
+/// All device time, if everything adds up to it; the fault if not; none when a figure is missing.
+fn tiles(answer: &Value) -> Option<Result<i64, String>> {
+    let number = |v: &Value, at: &str| v.pointer(at).and_then(Value::as_i64);
+    let mut layers: BTreeMap<i64, i64> = BTreeMap::new();
+    for layer in answer.get("layers")?.as_array()? {
+        let sum = layers.entry(number(layer, "/pass")?).or_default();
+        *sum = sum.checked_add(number(layer, "/sum_ns")?)?;
+    }
+    let mut all = number(answer, "/outside/total_ns")?;
+    for pass in answer.get("passes")?.as_array()? {
+        let index = number(pass, "/index")?;
+        let (device, before, after) = (
+            number(pass, "/device_ns")?,
+            number(pass, "/prologue/sum_ns")?,
+            number(pass, "/epilogue/sum_ns")?,
+        );
+        let parts = before.checked_add(after)?.checked_add(layers.remove(&index).unwrap_or(0))?;
+        if parts != device {
+            return Some(Err(format!(
+                "the parts of pass {index} add to {parts} ns, the pass has {device} ns"
+            )));
+        }
+        all = all.checked_add(device)?;
+    }
+    if let Some((pass, _)) = layers.first_key_value() {
+        return Some(Err(format!("layers name pass {pass}, which is not there")));
+    }
+    let mut totals = 0i64;
+    let traces = answer.get("inputs")?.as_array()?;
+    for input in traces.iter().filter(|i| i.pointer("/role").and_then(Value::as_str) == Some("trace")) {
+        for kind in ["kernel", "gpu_memcpy", "gpu_memset"] {
+            totals = totals.checked_add(number(input, &format!("/totals/{kind}/total_ns"))?)?;
+        }
+    }
+    if totals != all {
+        return Some(Err(format!("passes and the rest add to {all} ns, the trace has {totals} ns")));
+    }
+    Some(Ok(all))
+}
 
 /// A trace is usable when it holds device time that adds up: the totals say some, the kernel rows say the same, and
 /// nothing made the triage stop.
@@ -41,4 +110,30 @@ fn usable(evidence: &EvidenceSet) -> GateResult {
         GateResult::pass("there is device time and its rows add up")
     };
     result.measured(device_ns).threshold(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::tiles;
+
+    #[test]
+    fn every_sum_is_checked() {
+        let answer = |layer: i64, outside: i64| {
+            json!({
+                "inputs": [{"role": "trace", "totals": {"kernel": {"total_ns": 95}, "gpu_memcpy": {"total_ns": 5}, "gpu_memset": {"total_ns": 0}}}],
+                "passes": [{"index": 0, "device_ns": 90, "prologue": {"sum_ns": 10}, "epilogue": {"sum_ns": 20}}],
+                "layers": [{"pass": 0, "sum_ns": 40}, {"pass": 0, "sum_ns": layer}],
+                "outside": {"total_ns": outside},
+            })
+        };
+        assert_eq!(tiles(&answer(20, 10)), Some(Ok(100)));
+        assert!(matches!(tiles(&answer(21, 10)), Some(Err(e)) if e.contains("pass 0")));
+        assert!(matches!(tiles(&answer(20, 11)), Some(Err(e)) if e.contains("101")));
+        assert_eq!(tiles(&json!({})), None);
+        let mut stray = answer(20, 10);
+        stray["layers"][0]["pass"] = 7.into();
+        assert!(matches!(tiles(&stray), Some(Err(_))));
+    }
 }

@@ -11,6 +11,7 @@
 //! | who launched it | `links`, `attribution`, `backward`, `companion`, `align` |
 //! | wall clock | `sweep`, `budget`, `overlap` |
 //! | fusions | [`fusion`], `fusion_rows` |
+//! | layers of a pass | [`pipeline`] |
 //! | evidence | [`gate`] |
 //! | two traces | [`compare`] |
 //! | answer | `part` (one trace), `triage` (all of them), [`report`], [`render`] |
@@ -36,6 +37,7 @@ mod links;
 pub mod names;
 pub mod overlap;
 mod part;
+pub mod pipeline;
 pub mod render;
 pub mod report;
 mod scan;

@@ -145,7 +145,7 @@ pub fn triage_text(text: &[u8], catalogs: &Catalogs) -> Result<Triage, TraceErro
     Ok(sum.finish(warnings, None))
 }
 
-fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
+pub(crate) fn stop_at(code: &str, reason: String, file: &Path) -> Stop {
     Stop { code: code.to_owned(), reason, file: Some(file.display().to_string()) }
 }
 

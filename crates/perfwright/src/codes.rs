@@ -97,6 +97,8 @@ codes! {
     TRACE_NOTHING_TO_COMPARE = Code::error("PW0208", Exit::HardStop);
     /// A limit is about something that was not compared, or has no interval.
     TRACE_LIMIT_UNPROVEN = Code::error("PW0209", Exit::HardStop);
+    /// The trace has no such pass or layer.
+    TRACE_NO_SUCH_PART = Code::error("PW0210", Exit::Usage);
     /// The run folder is not a run of this command.
     RUN_FOREIGN_FOLDER = Code::error("PW0301", Exit::Usage);
     /// The run's contract is another one.

@@ -35,6 +35,10 @@ pub fn schemas() -> Vec<(String, String)> {
         ("perfwright.model-ops.v1.json", schemars::schema_for!(perfwright_model::report::OpsReport)),
         ("perfwright.model-show.v1.json", schemars::schema_for!(perfwright_model::show::Show)),
         ("perfwright.model-whatif.v1.json", schemars::schema_for!(perfwright_model::whatif::WhatIf)),
+        (
+            "perfwright.trace-pipeline.v1.json",
+            schemars::schema_for!(perfwright_trace::pipeline::report::Pipeline),
+        ),
         ("perfwright.trace-triage.v1.json", schemars::schema_for!(perfwright_trace::report::Triage)),
         (
             "perfwright.trace-compare.v1.json",

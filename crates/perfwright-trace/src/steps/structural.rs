@@ -139,6 +139,11 @@ pub(super) fn class_of_kernels(hints: impl Iterator<Item = KernelHint>) -> Class
 }
 
 impl KernelHint {
+    /// True for kernels that compute attention, not for those that prepare it or join its parts.
+    pub(crate) fn is_attention(&self) -> bool {
+        self.attention
+    }
+
     /// True for kernels that only a verify pass runs.
     pub(super) fn verifies(&self) -> bool {
         self.class == Some(Class::Verify)

@@ -25,6 +25,12 @@ pub enum TraceVerb {
     /// A and B are the same engine before and after a change, or two engines; each is a trace file or a folder with
     /// one trace per rank. Steps are matched by class, batch, tokens and context before anything is compared.
     Compare(CompareArgs),
+
+    /// Forward passes, layers and the kernels of typical layers of a torch.profiler trace
+    ///
+    /// Layers are found from the repeating structure of the kernels; nothing has to be told. The layer count is
+    /// checked against module frames, graph nodes and, with --config, the model's configuration.
+    Pipeline(PipelineArgs),
 }
 
 /// Arguments of `trace triage`.
@@ -113,6 +119,67 @@ pub struct CompareArgs {
     pub catalog: Option<PathBuf>,
 }
 
+/// Arguments of `trace pipeline`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  perfwright trace pipeline decode.trace.json.gz
+  perfwright trace pipeline decode.trace.json.gz --config config.json            check the layer count
+  perfwright trace pipeline decode.trace.json.gz --layer 3 --compare-layer 4     two layers side by side
+  perfwright trace pipeline decode.trace.json.gz --anchor rms_norm --format json name the kernel that begins a layer")]
+pub struct PipelineArgs {
+    /// Trace file, or folder with one trace per rank
+    pub path: PathBuf,
+
+    /// The model's config.json; its layer count is set beside what the trace shows
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Begin a layer at each kernel whose base name contains this text
+    #[arg(long, value_name = "NAME")]
+    pub anchor: Option<String>,
+
+    /// Pass for --layer and --compare-layer [default: a steady one]
+    #[arg(long, value_name = "N", requires = "layer")]
+    pub pass: Option<u32>,
+
+    /// Show the kernels of this layer
+    #[arg(long, value_name = "N")]
+    pub layer: Option<u32>,
+
+    /// Set this layer beside --layer
+    #[arg(long, value_name = "N", requires = "layer")]
+    pub compare_layer: Option<u32>,
+
+    /// Trace of the graph capture; its launches name the kernels a replayed graph does not
+    #[arg(long, value_name = "TRACE")]
+    pub capture: Option<PathBuf>,
+
+    /// Look only at this rank of a folder
+    #[arg(long, value_name = "N")]
+    pub rank: Option<u32>,
+
+    /// Neither read nor write the cache
+    #[arg(long)]
+    pub no_cache: bool,
+
+    /// Folder for caches [default: the user's cache folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Folder whose catalogue entries come before those compiled in
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
+
+    /// Write the answer as a run into this new folder
+    #[arg(long, value_name = "DIR", conflicts_with = "record")]
+    pub run_dir: Option<PathBuf>,
+
+    /// Write the answer as a run into a new folder below runs/
+    #[arg(long)]
+    pub record: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +222,18 @@ mod tests {
         assert!(parse("trace compare a.json").is_err());
     }
 
+    #[test]
+    fn pipeline_takes_its_documented_arguments() {
+        let line = "trace pipeline a.json --config c.json --anchor mhc --pass 2 --layer 3 --compare-layer 4 --no-cache";
+        let TraceVerb::Pipeline(args) = parse(line).unwrap().verb else { panic!("not pipeline") };
+        assert_eq!((args.pass, args.layer, args.compare_layer), (Some(2), Some(3), Some(4)));
+        assert_eq!((args.config, args.anchor.as_deref()), (Some(PathBuf::from("c.json")), Some("mhc")));
+        // A negative number is no pass or layer (it would count from the end in some languages).
+        assert!(parse("trace pipeline a.json --layer -1").is_err());
+        assert!(parse("trace pipeline a.json --layer 1 --pass=-1").is_err());
+        assert!(parse("trace pipeline a.json --compare-layer 1").is_err());
+        assert!(parse("trace pipeline a.json --pass 1").is_err());
+    }
     #[test]
     fn arguments_that_contradict_each_other_are_refused() {
         assert!(parse("trace triage").is_err());

@@ -1,16 +1,20 @@
 //! `perfwright trace`: profiler traces.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use perfwright_report::markdown;
 use perfwright_trace::error::TraceError;
-use perfwright_trace::gate::{GATES, TRIAGE_EVIDENCE};
+use perfwright_trace::gate::{PIPELINE_EVIDENCE, TILED, TRIAGE_EVIDENCE, USABLE};
+use perfwright_trace::pipeline::report::Pipeline;
+use perfwright_trace::pipeline::{self, PipelineOptions, config::layer_count, pipeline};
 use perfwright_trace::render::{self, CUT_OFF};
-use perfwright_trace::report::{Stop, Triage};
+use perfwright_trace::report::{Input, Stop, Triage};
 use perfwright_trace::triage::{CatalogText, Catalogs, TriageOptions, triage};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::cli::trace::{TraceArgs, TraceVerb, TriageArgs};
+use crate::cli::trace::{PipelineArgs, TraceArgs, TraceVerb, TriageArgs};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
@@ -23,6 +27,7 @@ pub(crate) fn run(args: &TraceArgs, context: &mut Context) -> Outcome {
     match &args.verb {
         TraceVerb::Triage(args) => run_triage(args, context),
         TraceVerb::Compare(args) => super::trace_compare::run(args, context),
+        TraceVerb::Pipeline(args) => run_pipeline(args, context),
     }
 }
 
@@ -49,49 +54,143 @@ pub(super) fn cache(asked: Option<&Path>, off: bool, context: &Context) -> Optio
     Some(dir.join("trace"))
 }
 
+fn run_pipeline(args: &PipelineArgs, context: &mut Context) -> Outcome {
+    let catalogs = catalogs(args.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
+    let cache = cache(args.cache_dir.as_deref(), args.no_cache, context);
+    let options = PipelineOptions {
+        capture: args.capture.as_deref(),
+        cache_dir: cache.as_deref(),
+        rank: args.rank,
+        config_layers: args.config.as_deref().map(layers_of).transpose()?,
+        anchor: args.anchor.as_deref(),
+        pass: args.pass,
+        layer: args.layer,
+        compare_layer: args.compare_layer,
+    };
+    let recording = match args.record || args.run_dir.is_some() {
+        true => Some(start_pipeline(args, options.config_layers, context)?),
+        false => None,
+    };
+    let answer = pipeline(&args.path, &catalogs, &options).map_err(|e| diagnostic(&e))?;
+    if let Some(recording) = recording {
+        record_pipeline(recording, &answer, context)?;
+    }
+    context.answer(pipeline::render::document(&answer), &answer)?;
+    if context.settings.format == Format::Json {
+        answer.warnings.iter().for_each(|warning| context.note(1, warning));
+    }
+    Ok(answer.stop.as_ref().map_or(Exit::Done, |stop| hard_stop(stop, context)))
+}
+
+/// Largest configuration that is read, bytes.
+const MAX_CONFIG: u64 = 16 << 20;
+
+/// The layer count of a configuration file.
+fn layers_of(path: &Path) -> Result<u32, Diagnostic> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text))
+        .map_err(|e| Diagnostic::reading(path, &e))?;
+    layer_count(&text).map_err(|cause| {
+        Diagnostic::new(codes::INPUT_OTHER_SHAPE, "the configuration tells no layer count")
+            .file(path)
+            .cause(cause)
+            .help("give the model's config.json")
+    })
+}
+
 /// Starts the run. Its contract is the question: which files, and how they are read.
 fn start(args: &TriageArgs, context: &Context) -> Result<Recording, Diagnostic> {
-    let file = |path: &Path| {
-        let meta = std::fs::metadata(path).map_err(|e| Diagnostic::reading(path, &e))?;
-        if !meta.is_file() && !meta.is_dir() {
-            return Err(Diagnostic::new(codes::INPUT_READ_FAILED, "the input cannot be recorded")
-                .file(path)
-                .cause("a pipe or device can be read only once, and a run keeps its inputs")
-                .help("save the trace to a file first"));
-        }
-        let bytes = meta.is_file().then_some(meta.len());
-        Ok::<_, Diagnostic>(json!({"path": path.display().to_string(), "bytes": bytes}))
-    };
-    let optional = |path: &Option<PathBuf>| path.as_deref().map(file).transpose();
     let contract = json!({
         "question": "trace triage",
         "trace": file(&args.path)?,
-        "capture": optional(&args.capture)?,
-        "mapping": optional(&args.mapping)?,
+        "capture": optional(args.capture.as_deref())?,
+        "mapping": optional(args.mapping.as_deref())?,
         "rank": args.rank,
         "catalog": args.catalog.as_ref().map(|p| p.display().to_string()),
     });
-    let slug = args.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let dir = run_dir(args.run_dir.as_deref(), "trace", &slug, context);
+    let dir = run_dir(args.run_dir.as_deref(), "trace", &slug(&args.path), context);
     Recording::start(&dir, "trace triage", contract, context)
 }
 
-/// Records the traces that were read, the answer and its readable form.
-fn record(mut recording: Recording, answer: &Triage, context: &Context) -> Result<(), Diagnostic> {
-    for (i, input) in answer.inputs.iter().enumerate() {
+/// Starts the run of a pipeline, likewise.
+fn start_pipeline(
+    args: &PipelineArgs,
+    layers: Option<u32>,
+    context: &Context,
+) -> Result<Recording, Diagnostic> {
+    let contract = json!({
+        "question": "trace pipeline",
+        "trace": file(&args.path)?,
+        "capture": optional(args.capture.as_deref())?,
+        "config_layers": layers,
+        "anchor": args.anchor,
+        "pass": args.pass,
+        "layer": args.layer,
+        "compare_layer": args.compare_layer,
+        "rank": args.rank,
+        "catalog": args.catalog.as_ref().map(|p| p.display().to_string()),
+    });
+    let dir = run_dir(args.run_dir.as_deref(), "trace", &slug(&args.path), context);
+    Recording::start(&dir, "trace pipeline", contract, context)
+}
+
+/// A file as a contract names it.
+fn file(path: &Path) -> Result<Value, Diagnostic> {
+    let meta = std::fs::metadata(path).map_err(|e| Diagnostic::reading(path, &e))?;
+    if !meta.is_file() && !meta.is_dir() {
+        return Err(Diagnostic::new(codes::INPUT_READ_FAILED, "the input cannot be recorded")
+            .file(path)
+            .cause("a pipe or device can be read only once, and a run keeps its inputs")
+            .help("save the trace to a file first"));
+    }
+    let bytes = meta.is_file().then_some(meta.len());
+    Ok(json!({"path": path.display().to_string(), "bytes": bytes}))
+}
+
+fn optional(path: Option<&Path>) -> Result<Option<Value>, Diagnostic> {
+    path.map(file).transpose()
+}
+
+fn slug(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+}
+
+/// Records the traces that were read.
+fn record_inputs(recording: &mut Recording, inputs: &[Input]) -> Result<(), Diagnostic> {
+    for (i, input) in inputs.iter().enumerate() {
         let path = Path::new(&input.path);
         let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
         let name: String = name.chars().map(plain).take(120).collect();
         recording.input(&format!("inputs/{i}-{name}"), path)?;
     }
+    Ok(())
+}
+
+fn json_bytes(answer: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
     let mut json = serde_json::to_vec_pretty(answer)
         .map_err(|e| Diagnostic::new(codes::INTERNAL, format!("the answer cannot be written: {e}")))?;
     json.push(b'\n');
-    recording.derived(TRIAGE_EVIDENCE, &json, "application/json", Some(&answer.schema))?;
+    Ok(json)
+}
+
+/// Records the traces that were read, the answer and its readable form.
+fn record(mut recording: Recording, answer: &Triage, context: &Context) -> Result<(), Diagnostic> {
+    record_inputs(&mut recording, &answer.inputs)?;
+    recording.derived(TRIAGE_EVIDENCE, &json_bytes(answer)?, "application/json", Some(&answer.schema))?;
     let text = markdown::document(&render::document(answer, Some(CUT_OFF)), markdown::Options::default());
     recording.derived("analysis/triage.md", text.as_bytes(), "text/markdown", None)?;
-    recording.finish(GATES, context)?;
+    recording.finish(&[USABLE], context)?;
+    Ok(())
+}
+
+fn record_pipeline(mut recording: Recording, answer: &Pipeline, context: &Context) -> Result<(), Diagnostic> {
+    record_inputs(&mut recording, &answer.inputs)?;
+    recording.derived(PIPELINE_EVIDENCE, &json_bytes(answer)?, "application/json", Some(&answer.schema))?;
+    let text = markdown::document(&pipeline::render::document(answer), markdown::Options::default());
+    recording.derived("analysis/pipeline.md", text.as_bytes(), "text/markdown", None)?;
+    recording.finish(&[TILED], context)?;
     Ok(())
 }
 
@@ -104,8 +203,7 @@ fn print(answer: &Triage, context: &mut Context) -> Outcome {
             context.note(1, warning);
         }
     }
-    let Some(stop) = &answer.stop else { return Ok(Exit::Done) };
-    Ok(hard_stop(stop, context))
+    Ok(answer.stop.as_ref().map_or(Exit::Done, |stop| hard_stop(stop, context)))
 }
 
 /// Tells why an answer without tables has none.
@@ -211,6 +309,12 @@ pub(super) fn diagnostic(e: &TraceError) -> Diagnostic {
             Diagnostic::new(codes::INPUT_READ_FAILED, "cannot read the input")
                 .file(path)
                 .cause(format!("{what} is over the limit of {limit}"))
+        }
+        TraceError::NoSuchPart { path, what, have } => {
+            Diagnostic::new(codes::TRACE_NO_SUCH_PART, format!("the trace has no {what}"))
+                .file(path)
+                .cause(have.clone())
+                .help("`perfwright trace pipeline` without --layer lists passes and layers")
         }
         other => {
             Diagnostic::new(codes::INPUT_READ_FAILED, "cannot use the catalogue").cause(other.to_string())

@@ -1,0 +1,28 @@
+//! `trace pipeline`: the forward passes of a trace, the layers in each, and the kernels that flow through a layer.
+//!
+//! | question | module |
+//! |---|---|
+//! | what part a kernel plays in a layer | `kind` |
+//! | where layers begin and end in a run of kernels | `segment`, `blocks`, `period` |
+//! | which kernels make a pass | `passes` |
+//! | which layers are alike, which passes are steady | `clusters`, `steady` |
+//! | what supports the layer count | `evidence`, `config` |
+//! | kernels of one layer, two layers side by side | `flow` |
+//! | answer | `run`, `assemble`, `report`, `render` |
+
+mod assemble;
+mod blocks;
+mod clusters;
+pub mod config;
+mod evidence;
+mod flow;
+mod kind;
+mod passes;
+mod period;
+pub mod render;
+pub mod report;
+mod run;
+mod segment;
+mod steady;
+
+pub use run::{PipelineOptions, pipeline, pipeline_store};
