@@ -33,6 +33,34 @@ pub enum TraceVerb {
     Pipeline(PipelineArgs),
 }
 
+/// How traces are read, the same in every verb.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    /// Neither read nor write the cache
+    #[arg(long)]
+    pub no_cache: bool,
+
+    /// Folder for caches [default: the user's cache folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Folder whose catalogue entries come before those compiled in
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
+}
+
+/// Whether the answer becomes a run.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Write the answer as a run into this new folder
+    #[arg(long, value_name = "DIR", conflicts_with = "record")]
+    pub run_dir: Option<PathBuf>,
+
+    /// Write the answer as a run into a new folder below runs/
+    #[arg(long)]
+    pub record: bool,
+}
+
 /// Arguments of `trace triage`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -57,25 +85,13 @@ pub struct TriageArgs {
     #[arg(long, value_name = "N")]
     pub rank: Option<u32>,
 
-    /// Neither read nor write the cache
-    #[arg(long)]
-    pub no_cache: bool,
+    /// How traces are read.
+    #[command(flatten)]
+    pub read: ReadArgs,
 
-    /// Folder for caches [default: the user's cache folder]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
-    pub cache_dir: Option<PathBuf>,
-
-    /// Folder whose catalogue entries come before those compiled in
-    #[arg(long, value_name = "DIR")]
-    pub catalog: Option<PathBuf>,
-
-    /// Write the answer as a run into this new folder
-    #[arg(long, value_name = "DIR", conflicts_with = "record")]
-    pub run_dir: Option<PathBuf>,
-
-    /// Write the answer as a run into a new folder below runs/
-    #[arg(long)]
-    pub record: bool,
+    /// Whether the answer becomes a run.
+    #[command(flatten)]
+    pub recorded: RecordArgs,
 }
 
 /// Arguments of `trace compare`.
@@ -106,17 +122,9 @@ pub struct CompareArgs {
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(..=100))]
     pub tolerance: u8,
 
-    /// Neither read nor write the cache
-    #[arg(long)]
-    pub no_cache: bool,
-
-    /// Folder for caches [default: the user's cache folder]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
-    pub cache_dir: Option<PathBuf>,
-
-    /// Folder whose catalogue entries come before those compiled in
-    #[arg(long, value_name = "DIR")]
-    pub catalog: Option<PathBuf>,
+    /// How traces are read.
+    #[command(flatten)]
+    pub read: ReadArgs,
 }
 
 /// Arguments of `trace pipeline`.
@@ -159,25 +167,13 @@ pub struct PipelineArgs {
     #[arg(long, value_name = "N")]
     pub rank: Option<u32>,
 
-    /// Neither read nor write the cache
-    #[arg(long)]
-    pub no_cache: bool,
+    /// How traces are read.
+    #[command(flatten)]
+    pub read: ReadArgs,
 
-    /// Folder for caches [default: the user's cache folder]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
-    pub cache_dir: Option<PathBuf>,
-
-    /// Folder whose catalogue entries come before those compiled in
-    #[arg(long, value_name = "DIR")]
-    pub catalog: Option<PathBuf>,
-
-    /// Write the answer as a run into this new folder
-    #[arg(long, value_name = "DIR", conflicts_with = "record")]
-    pub run_dir: Option<PathBuf>,
-
-    /// Write the answer as a run into a new folder below runs/
-    #[arg(long)]
-    pub record: bool,
+    /// Whether the answer becomes a run.
+    #[command(flatten)]
+    pub recorded: RecordArgs,
 }
 
 #[cfg(test)]
@@ -204,7 +200,7 @@ mod tests {
         assert_eq!(args.path, PathBuf::from("a.json"));
         assert_eq!(args.capture, Some(PathBuf::from("c.json")));
         assert_eq!(args.mapping, Some(PathBuf::from("m.json")));
-        assert!(args.no_cache && args.record);
+        assert!(args.read.no_cache && args.recorded.record);
         assert_eq!(args.rank, Some(3));
     }
 

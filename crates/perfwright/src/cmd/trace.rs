@@ -32,15 +32,19 @@ pub(crate) fn run(args: &TraceArgs, context: &mut Context) -> Outcome {
 }
 
 fn run_triage(args: &TriageArgs, context: &mut Context) -> Outcome {
-    let catalogs = catalogs(args.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
-    let cache = cache(args.cache_dir.as_deref(), args.no_cache, context);
+    let catalogs = catalogs(args.read.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
+    let cache = cache(args.read.cache_dir.as_deref(), args.read.no_cache, context);
     let options = TriageOptions {
         capture: args.capture.as_deref(),
         mapping: args.mapping.as_deref(),
         cache_dir: cache.as_deref(),
         rank: args.rank,
     };
-    let recording = if args.record || args.run_dir.is_some() { Some(start(args, context)?) } else { None };
+    let recording = if args.recorded.record || args.recorded.run_dir.is_some() {
+        Some(start(args, context)?)
+    } else {
+        None
+    };
     let answer = triage(&args.path, &catalogs, &options).map_err(|e| diagnostic(&e))?;
     if let Some(recording) = recording {
         record(recording, &answer, context)?;
@@ -55,8 +59,8 @@ pub(super) fn cache(asked: Option<&Path>, off: bool, context: &Context) -> Optio
 }
 
 fn run_pipeline(args: &PipelineArgs, context: &mut Context) -> Outcome {
-    let catalogs = catalogs(args.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
-    let cache = cache(args.cache_dir.as_deref(), args.no_cache, context);
+    let catalogs = catalogs(args.read.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
+    let cache = cache(args.read.cache_dir.as_deref(), args.read.no_cache, context);
     let options = PipelineOptions {
         capture: args.capture.as_deref(),
         cache_dir: cache.as_deref(),
@@ -67,7 +71,7 @@ fn run_pipeline(args: &PipelineArgs, context: &mut Context) -> Outcome {
         layer: args.layer,
         compare_layer: args.compare_layer,
     };
-    let recording = match args.record || args.run_dir.is_some() {
+    let recording = match args.recorded.record || args.recorded.run_dir.is_some() {
         true => Some(start_pipeline(args, options.config_layers, context)?),
         false => None,
     };
@@ -107,9 +111,9 @@ fn start(args: &TriageArgs, context: &Context) -> Result<Recording, Diagnostic> 
         "capture": optional(args.capture.as_deref())?,
         "mapping": optional(args.mapping.as_deref())?,
         "rank": args.rank,
-        "catalog": args.catalog.as_ref().map(|p| p.display().to_string()),
+        "catalog": args.read.catalog.as_ref().map(|p| p.display().to_string()),
     });
-    let dir = run_dir(args.run_dir.as_deref(), "trace", &slug(&args.path), context);
+    let dir = run_dir(args.recorded.run_dir.as_deref(), "trace", &slug(&args.path), context);
     Recording::start(&dir, "trace triage", contract, context)
 }
 
@@ -129,9 +133,9 @@ fn start_pipeline(
         "layer": args.layer,
         "compare_layer": args.compare_layer,
         "rank": args.rank,
-        "catalog": args.catalog.as_ref().map(|p| p.display().to_string()),
+        "catalog": args.read.catalog.as_ref().map(|p| p.display().to_string()),
     });
-    let dir = run_dir(args.run_dir.as_deref(), "trace", &slug(&args.path), context);
+    let dir = run_dir(args.recorded.run_dir.as_deref(), "trace", &slug(&args.path), context);
     Recording::start(&dir, "trace pipeline", contract, context)
 }
 

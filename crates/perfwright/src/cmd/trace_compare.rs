@@ -21,8 +21,8 @@ pub(super) fn run(args: &CompareArgs, context: &mut Context) -> Outcome {
         Diagnostic::new(codes::USAGE, e.to_string())
             .help("a limit looks like step.decode>3%, kernel>10% or category.attention>50us")
     })?;
-    let catalogs = catalogs(args.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
-    let cache = cache(args.cache_dir.as_deref(), args.no_cache, context);
+    let catalogs = catalogs(args.read.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
+    let cache = cache(args.read.cache_dir.as_deref(), args.read.no_cache, context);
     let tolerance = f64::from(args.tolerance) / 100.0;
     let options = CompareOptions { cache_dir: cache.as_deref(), limits: &limits, tolerance };
     let answer = compare(&args.a, &args.b, &catalogs, &options).map_err(|e| diagnostic(&e))?;
