@@ -347,7 +347,8 @@ mod tests {
 
     #[test]
     fn pieces_and_ends() {
-        let c = chunk(Endpoint::Chat, r#"{"choices":[{"delta":{"content":" a\n"},"finish_reason":"length"}]}"#);
+        let c =
+            chunk(Endpoint::Chat, r#"{"choices":[{"delta":{"content":" a\n"},"finish_reason":"length"}]}"#);
         assert_eq!((c.output, &*c.text, c.finish.as_deref()), (Output::Content, " a\n", Some("length")));
         let c = chunk(Endpoint::Chat, r#"{"choices":[{"delta":{"content":null,"reasoning_content":"hm"}}]}"#);
         assert_eq!(c.output, Output::Reasoning);
@@ -358,7 +359,10 @@ mod tests {
             r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":2}},"timings":{"prompt_ms":1.5,"predicted_ms":20}}"#,
         );
         let usage = c.usage.unwrap();
-        assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens), (Some(9), Some(4), Some(2)));
+        assert_eq!(
+            (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens),
+            (Some(9), Some(4), Some(2))
+        );
         assert_eq!((c.extras.server_prompt_ms, c.extras.server_decode_ms), (Some(1.5), Some(20.0)));
         assert!(matches!(read(Endpoint::Chat, b" [DONE] "), Ok(Event::Done)));
     }
@@ -371,7 +375,9 @@ mod tests {
         );
         assert_eq!((c.output, c.finish.as_deref()), (Output::Content, Some("length")));
         assert_eq!((c.usage.unwrap().cached_tokens, c.extras.verify_steps), (Some(1), Some(2)));
-        assert!(matches!(read(Endpoint::Generate, br#"{"error":{"message":"full"}}"#), Ok(Event::Error(e)) if e == "full"));
+        assert!(
+            matches!(read(Endpoint::Generate, br#"{"error":{"message":"full"}}"#), Ok(Event::Error(e)) if e == "full")
+        );
     }
 
     #[test]
@@ -380,7 +386,14 @@ mod tests {
             assert!(matches!(read(Endpoint::Chat, text.as_bytes()), Ok(Event::Error(e)) if e == "boom"));
         }
         for bad in [
-            "{", "[]", "7", "{}", "null", "hello", "{\"choices\":7}", "{\"a\":\"\u{1}\"}",
+            "{",
+            "[]",
+            "7",
+            "{}",
+            "null",
+            "hello",
+            "{\"choices\":7}",
+            "{\"a\":\"\u{1}\"}",
             r#"{"choices":[{"delta":{"content":5}}]}"#,
             r#"{"choices":[],"usage":{"completion_tokens":-1}}"#,
             r#"{"choices":[],"usage":{"completion_tokens":1e99}}"#,
