@@ -61,6 +61,11 @@ impl RunClock {
         Self { epoch: Instant::from_std(epoch) }
     }
 
+    /// The start.
+    pub fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
     /// Nanoseconds at `at`; 0 before the start.
     pub fn ns(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
