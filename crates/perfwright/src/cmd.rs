@@ -1,5 +1,7 @@
 //! One module per noun: arguments in, an answer printed, an exit code out.
 
+pub(crate) mod bench;
+mod bench_run;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod man;

@@ -121,6 +121,18 @@ codes! {
     MODEL_FIELDS_UNREAD = Code::warning("PW0402");
     /// A measured time is shorter than the hardware allows.
     MODEL_IMPOSSIBLE_TIME = Code::error("PW0403", Exit::HardStop);
+    /// The server of a benchmark cannot be reached.
+    BENCH_UNREACHABLE = Code::error("PW0411", Exit::Outside);
+    /// The load generator was itself the bottleneck.
+    BENCH_INVALID_CLIENT = Code::error("PW0412", Exit::HardStop);
+    /// No request of a benchmark succeeded.
+    BENCH_NO_SUCCESS = Code::error("PW0413", Exit::No);
+    /// A requirement is refused, or needs more requests.
+    BENCH_SLA_NOT_CERTIFIED = Code::error("PW0414", Exit::No);
+    /// The requests of a benchmark cannot be made from the file.
+    BENCH_WORKLOAD = Code::error("PW0415", Exit::Input);
+    /// A benchmark was stopped.
+    BENCH_INTERRUPTED = Code::error("PW0416", Exit::Interrupted);
     /// Output could not be written.
     OUTPUT_NOT_WRITABLE = Code::error("PW0901", Exit::Outside);
     /// A bug in perfwright.

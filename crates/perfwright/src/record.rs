@@ -18,7 +18,8 @@ use crate::diagnostic::Diagnostic;
 /// # Errors
 /// Two crates exporting one gate under one version is a bug.
 pub(crate) fn registry() -> Result<Registry, Diagnostic> {
-    Registry::new(perfwright_trace::gate::GATES.iter().copied())
+    let gates = [perfwright_bench::measure::GATES, perfwright_trace::gate::GATES];
+    Registry::new(gates.into_iter().flatten().copied())
         .map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
 }
 
@@ -88,15 +89,49 @@ impl Recording {
         self.run.add_bytes(name, bytes, &meta).map_err(|e| diagnostic(&self.dir, &e))
     }
 
+    /// Records bytes that this run measured. An interrupted run that holds the name already keeps what it holds.
+    pub(crate) fn measured(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        media: &str,
+        schema: Option<&str>,
+    ) -> Result<(), Diagnostic> {
+        if self.has(name) {
+            return Ok(());
+        }
+        let mut meta = EvidenceMeta::new(media, Basis::Measured);
+        meta.schema = schema.map(str::to_owned);
+        self.run.add_bytes(name, bytes, &meta).map_err(|e| diagnostic(&self.dir, &e))
+    }
+
+    /// The bytes of evidence as they were recorded, which is without secrets.
+    pub(crate) fn recorded(&self, name: &str) -> Option<Vec<u8>> {
+        if !self.has(name) {
+            return None;
+        }
+        std::fs::read(self.dir.join(name)).ok()
+    }
+
     /// An interrupted run may hold the file already; its contract names the same input, so it is the same.
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.run.evidence().iter().any(|e| e.name == name)
     }
 
-    /// Evaluates the gates, closes the run, and says where it is.
+    /// Evaluates the gates of a question, closes the run, and says where it is.
     pub(crate) fn finish(self, gates: &[Gate], context: &Context) -> Result<VerdictOutcome, Diagnostic> {
+        self.decide(gates, Rule::AnsweredV1, context)
+    }
+
+    /// Evaluates the gates, combines them by `rule`, closes the run, and says where it is.
+    pub(crate) fn decide(
+        self,
+        gates: &[Gate],
+        rule: Rule,
+        context: &Context,
+    ) -> Result<VerdictOutcome, Diagnostic> {
         let dir = self.dir;
-        let finished = self.run.finish(gates, Rule::AnsweredV1).map_err(|e| diagnostic(&dir, &e))?;
+        let finished = self.run.finish(gates, rule).map_err(|e| diagnostic(&dir, &e))?;
         context.note(0, &format!("recorded in {}", dir.display()));
         Ok(finished.verdict.outcome)
     }

@@ -31,6 +31,8 @@ pub fn schemas() -> Vec<(String, String)> {
     let texts = [
         ("perfwright.error.v1.json", schemars::schema_for!(ErrorReport)),
         ("perfwright.codes.v1.json", schemars::schema_for!(CodesReport)),
+        ("perfwright.bench-plan.v1.json", schemars::schema_for!(perfwright_bench::load::BenchPlan)),
+        ("perfwright.bench-run.v1.json", schemars::schema_for!(perfwright_bench::measure::BenchRun)),
         ("perfwright.model-memory.v1.json", schemars::schema_for!(perfwright_model::memory::Memory)),
         ("perfwright.model-ops.v1.json", schemars::schema_for!(perfwright_model::report::OpsReport)),
         ("perfwright.model-show.v1.json", schemars::schema_for!(perfwright_model::show::Show)),

@@ -9,4 +9,4 @@ mod worker;
 
 pub use conditions::{Conditions, Limits, Millis, Salt};
 pub use drive::{Access, Control, LoadError, Progress, Taken, drive, preflight};
-pub use plan::{Cost, Plan, PlanError, plan};
+pub use plan::{BENCH_PLAN_SCHEMA, BenchPlan, Cost, Plan, PlanError, plan};

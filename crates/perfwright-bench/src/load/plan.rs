@@ -1,9 +1,12 @@
 //! A run before it is carried out: sessions and their times.
 
+use perfwright_report::{Cell, Document};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::conditions::Conditions;
 use crate::arrival::{ArrivalError, schedule};
+use crate::measure::plan_requests;
 use crate::workload::{Session, Spec, WorkloadError, build};
 
 /// What will be asked and when.
@@ -33,7 +36,7 @@ pub enum PlanError {
 }
 
 /// What a plan will cost.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Cost {
     /// Requests, warm-up included.
     pub requests: u64,
@@ -81,5 +84,58 @@ impl Plan {
             output_tokens: turns().map(|t| u64::from(t.output)).sum(),
             schedule_s: self.times.last().map(|t| *t as f64 / 1e9),
         }
+    }
+}
+
+/// Schema of [`BenchPlan`].
+pub const BENCH_PLAN_SCHEMA: &str = "perfwright.bench-plan/v1";
+
+/// The answer of `bench run --dry-run`.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct BenchPlan {
+    /// [`BENCH_PLAN_SCHEMA`].
+    pub schema: String,
+    /// What would be the contract.
+    pub conditions: Conditions,
+    /// What it would cost.
+    pub cost: Cost,
+    /// Requests that the requirements need with one above its bound; null without any.
+    pub needed_requests: Option<u64>,
+}
+
+impl BenchPlan {
+    /// The plan as an answer.
+    pub fn new(conditions: &Conditions, plan: &Plan) -> Self {
+        Self {
+            schema: BENCH_PLAN_SCHEMA.to_owned(),
+            conditions: conditions.clone(),
+            cost: plan.cost(),
+            needed_requests: plan_requests(&conditions.sla),
+        }
+    }
+
+    /// The plan for people.
+    pub fn document(&self) -> Document {
+        let (c, cost) = (&self.conditions, &self.cost);
+        let mut doc = Document::new("Plan of a serving benchmark");
+        doc.fact("server", format!("{} {}", c.url, c.endpoint));
+        doc.fact("workload", c.workload.name());
+        doc.fact("arrival", c.arrival.name());
+        doc.fact("requests", Cell::count(cost.requests));
+        doc.fact("prompt tokens (nominal)", Cell::count(cost.input_tokens));
+        doc.fact("output tokens", Cell::count(cost.output_tokens));
+        match cost.schedule_s {
+            Some(s) => doc.fact("last start after", format!("{s:.1} s")),
+            None => doc.fact("duration", "as long as the server takes: the loop is closed"),
+        }
+        if let Some(n) = self.needed_requests {
+            doc.fact("requests that the requirements need", Cell::count(n));
+            if n > c.sessions {
+                doc.warnings
+                    .push(format!("{} requests cannot certify the requirements; {n} may", c.sessions));
+            }
+        }
+        doc.notes.push("nothing was sent".to_owned());
+        doc
     }
 }
