@@ -88,7 +88,7 @@ fn ms(value: Option<f64>) -> Cell {
 fn latencies(run: &BenchRun, shown: bool) -> Table {
     let mut columns = vec![Column::text("metric", "Metric"), Column::number("n", "n")];
     for name in ["mean", "p50", "p90", "p95", "p99", "max"] {
-        columns.push(Column::number(format!("{name}_ns"), name).with_unit("ns"));
+        columns.push(Column::number(format!("{name}_ns"), name));
     }
     let mut table = Table::new("latencies", "Latencies", columns);
     let mut push = |name: &str, d: &Dist| {
