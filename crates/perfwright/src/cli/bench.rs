@@ -168,7 +168,7 @@ pub struct RunArgs {
     pub speed: f64,
 
     /// Seed of lengths, times and, with --no-salt, words
-    #[arg(long, value_name = "S", default_value_t = 0, help_heading = "Load")]
+    #[arg(long, value_name = "S", default_value_t = 1, help_heading = "Load")]
     pub seed: u64,
 
     /// The same seed gives the same prompts, which a prefix cache may know from an earlier trial
