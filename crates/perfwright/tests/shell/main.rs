@@ -6,6 +6,7 @@ mod inputs;
 mod model;
 mod output;
 mod settings;
+mod share;
 mod usage;
 
 use assert_cmd::Command;
