@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Made, catalogs};
+use perfwright_trace::pipeline::config::ModelLayers;
 use perfwright_trace::pipeline::report::{EvidenceKind, LayerKind, Pipeline};
 use perfwright_trace::pipeline::{PipelineOptions, pipeline};
 use perfwright_trace::steps::Class;
@@ -243,7 +244,10 @@ fn launches_without_a_record() {
 fn config_agrees_or_is_reported() {
     let made = Made::new(&Options { layers: 5, extent: Extent::Passes(2), ..Options::default() });
     let config = |n| {
-        let p = ask_with(&made, &PipelineOptions { config_layers: Some(n), ..PipelineOptions::default() });
+        let p = ask_with(
+            &made,
+            &PipelineOptions { config: Some(&ModelLayers::plain(n)), ..PipelineOptions::default() },
+        );
         let row = p.evidence.iter().find(|e| e.kind == EvidenceKind::Config).cloned().expect("a config row");
         (p.layers_per_pass, row.agrees, p.warnings.iter().any(|w| w.contains("disagrees")))
     };

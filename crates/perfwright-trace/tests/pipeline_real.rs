@@ -5,6 +5,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::catalogs;
+use perfwright_trace::pipeline::config::ModelLayers;
 use perfwright_trace::pipeline::report::{EvidenceKind, Pipeline};
 use perfwright_trace::pipeline::{PipelineOptions, pipeline};
 
@@ -103,7 +104,10 @@ fn synthetic() {
         agreed(name, 36);
     }
     let name = "synth/dsv4_half_label_case.json";
-    let p = ask_with(name, &PipelineOptions { config_layers: Some(4), ..PipelineOptions::default() });
+    let p = ask_with(
+        name,
+        &PipelineOptions { config: Some(&ModelLayers::plain(4)), ..PipelineOptions::default() },
+    );
     assert_eq!((p.layers_per_pass, p.passes.len()), (Some(4), 3), "{}", p.layers_reason);
     assert_eq!(ask(name).layers_per_pass, None);
 }

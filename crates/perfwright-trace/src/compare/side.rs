@@ -7,6 +7,7 @@ use crate::describe::describe;
 use crate::input::Loaded;
 use crate::names::Category;
 use crate::part::{Labels, Prepared, input, label_names, prepare};
+use crate::pipeline::{NOWHERE, positions};
 use crate::report::{Input, Role as InputRole};
 use crate::steps::{Class, NO_STEP, Source, Steps};
 use crate::store::{Ident, Store};
@@ -77,8 +78,10 @@ pub(super) struct Pass {
     pub(super) batch: Option<u64>,
     pub(super) tokens: Option<u64>,
     pub(super) context: Option<u64>,
-    /// Kernel and duration of each piece of device work, in start order.
-    pub(super) launches: Vec<(KernelId, i64)>,
+    /// Layers it runs through; 0 where they are not known.
+    pub(super) layers: u32,
+    /// Kernel, duration and position of each piece of device work, in start order.
+    pub(super) launches: Vec<(KernelId, i64, u32)>,
     /// Parts of the wall clock; they add to `wall_ns`.
     pub(super) wall: Wall,
 }
@@ -118,9 +121,10 @@ impl Side {
         for (name, label) in labelled {
             ids[name as usize] = names.id(&label, &meanings.classified[name as usize].category);
         }
+        let at = positions(store, &steps, &meanings, &attribution);
         let scene = Scene { store, ids: &ids };
         let first = self.passes.len();
-        for s in &steps.list {
+        for (s, &layers) in steps.list.iter().zip(&at.layers) {
             let line = lines.iter().find(|l| l.0 == s.pid).map(|l| &l.1);
             self.passes.push(Pass {
                 class: s.class,
@@ -132,6 +136,7 @@ impl Side {
                 batch: s.batch,
                 tokens: s.tokens,
                 context: s.context,
+                layers,
                 launches: Vec::new(),
                 wall: line.map(|l| scene.wall(l, s.start, s.end)).unwrap_or_default(),
             });
@@ -141,7 +146,11 @@ impl Side {
             if step == NO_STEP {
                 self.outside_ns += d.dur[i];
             } else {
-                self.passes[first + step as usize].launches.push((ids[d.name[i] as usize], d.dur[i]));
+                self.passes[first + step as usize].launches.push((
+                    ids[d.name[i] as usize],
+                    d.dur[i],
+                    at.of_device[i],
+                ));
             }
         }
         self.whole.extend(lines.iter().map(|(pid, line)| scene.whole(*pid, line, about.rank)));
@@ -200,10 +209,11 @@ impl Scene<'_> {
             batch: None,
             tokens: None,
             context: None,
+            layers: 0,
             launches: line
                 .work
                 .iter()
-                .map(|w| (self.ids[d.name[w.row as usize] as usize], d.dur[w.row as usize]))
+                .map(|w| (self.ids[d.name[w.row as usize] as usize], d.dur[w.row as usize], NOWHERE))
                 .collect(),
             wall: self.wall(line, from, to),
         }
