@@ -2,7 +2,7 @@
 
 use super::{Ran, Shell};
 
-const QWEN3_8B: &str = r#"{
+pub(crate) const QWEN3_8B: &str = r#"{
   "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 4096, "num_hidden_layers": 36,
   "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 12288,
   "vocab_size": 151936, "tie_word_embeddings": false, "torch_dtype": "bfloat16", "hidden_act": "silu"
