@@ -26,6 +26,7 @@ use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
 use crate::record::{self, Recording};
+use crate::settings::distance;
 
 /// Runs the verb.
 pub(crate) fn run(args: &ModelArgs, context: &mut Context) -> Outcome {
@@ -231,6 +232,15 @@ fn kv_dtype(name: &str) -> Result<KvDtype, Diagnostic> {
     })
 }
 
+/// The name or alias of a GPU that is most like `name`, if one is like it at all.
+fn nearest_gpu(name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    let gpus = hardware::all().ok()?;
+    let names = gpus.into_iter().flat_map(|gpu| gpu.aliases.into_iter().chain([gpu.name]));
+    let (steps, near) = names.map(|known| (distance(&name, &known), known)).min()?;
+    (!name.is_empty() && steps <= 1 + name.chars().count() / 4).then_some(near)
+}
+
 /// A model error with its code and what to do.
 fn diagnostic(e: &ModelError) -> Diagnostic {
     match e {
@@ -255,14 +265,18 @@ fn diagnostic(e: &ModelError) -> Diagnostic {
         ModelError::Missing { path, field, expected } => {
             Diagnostic::new(codes::MODEL_CONFIG_FIELD, "a field is missing from the config")
                 .file(path)
-                .place(format!("field {field}"))
+                .place(format!("field `{field}`"))
                 .cause(format!("expected {expected}"))
                 .help("give the config.json of a model that generates text")
         }
         ModelError::Question(text) => Diagnostic::new(codes::USAGE, text.clone()),
         ModelError::NoGpu { name, known } => {
-            Diagnostic::new(codes::USAGE, format!("no GPU named `{name}` in the catalogue"))
-                .help(format!("known: {}", known.join(", ")))
+            Diagnostic::new(codes::USAGE, format!("no GPU named `{name}` in the catalogue")).help(
+                match nearest_gpu(name) {
+                    Some(near) => format!("did you mean `{near}`? known: {}", known.join(", ")),
+                    None => format!("known: {}", known.join(", ")),
+                },
+            )
         }
         other => Diagnostic::new(codes::INTERNAL, other.to_string()),
     }
