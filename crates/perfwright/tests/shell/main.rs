@@ -7,6 +7,7 @@ mod model;
 mod output;
 mod recorded;
 mod settings;
+mod share;
 mod usage;
 
 use assert_cmd::Command;
