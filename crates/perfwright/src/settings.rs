@@ -38,6 +38,8 @@ pub enum Format {
     Json,
     /// RFC 4180, every row, exact values
     Csv,
+    /// One page without scripts, nothing loaded from elsewhere
+    Html,
 }
 
 /// When to style output.
@@ -71,7 +73,7 @@ const FORMAT: Setting = Setting {
     env: "PERFWRIGHT_FORMAT",
     flag: "--format",
     default: "table",
-    doc: "Form of the data on standard output: `table`, `markdown`, `json` or `csv`.",
+    doc: "Form of the data on standard output: `table`, `markdown`, `json`, `csv` or `html`.",
 };
 const COLOR: Setting = Setting {
     key: "color",
