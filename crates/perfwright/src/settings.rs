@@ -420,7 +420,7 @@ fn nearest(typed: &str, names: impl Iterator<Item = &'static str> + Clone) -> St
 }
 
 /// Insertions, deletions and replacements that lead from one name to the other.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, left) in a.chars().take(256).enumerate() {

@@ -5,6 +5,7 @@ mod explain;
 mod inputs;
 mod model;
 mod output;
+mod recorded;
 mod settings;
 mod share;
 mod usage;
