@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -102,10 +103,13 @@ def row(name, text, ok):
 
 
 def slope(run, load, few, many, tokens):
-    """Processor microseconds per event between a small and a large run, so that starting costs drop out."""
-    small, _ = run(load, few, tokens)
-    large, answer = run(load, many, tokens)
-    return (large - small) / ((many - few) * tokens) * 1e6, large, answer
+    """Processor microseconds per event between small and large runs (medians of three after one that is not counted), so
+    that starting costs drop out."""
+    run(load, few, tokens)
+    small = statistics.median(run(load, few, tokens)[0] for _ in range(3))
+    runs = [run(load, many, tokens) for _ in range(3)]
+    large = statistics.median(cpu for cpu, _ in runs)
+    return (large - small) / ((many - few) * tokens) * 1e6, large, runs[-1][1]
 
 
 def main():
@@ -134,6 +138,8 @@ def main():
             if args.peer:
                 theirs = lambda load, requests, t: peer(args, mock.url, folder, load, requests, t)
                 peer_us, _, result = slope(theirs, ["--max-concurrency", str(args.streams)], 4, n, tokens)
+                if result["total_output_tokens"] != n * tokens:
+                    sys.exit(f"the peer read {result['total_output_tokens']} tokens of {n * tokens}")
                 found["peer_us_per_event"] = peer_us
                 row("ratio to sglang-bench (Rust)", f"{peer_us / us:.2f}x ({peer_us:.2f} us)", peer_us / us >= MUST_RATIO)
                 print(f"  sglang-bench: TTFT p50 {result['median_ttft_ms']:.2f}, ITL p50 {result['median_itl_ms']:.2f} ms")

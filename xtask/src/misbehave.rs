@@ -76,7 +76,6 @@ impl Server {
     ///
     /// # Panics
     /// No port is free.
-    #[expect(clippy::expect_used, reason = "a test without a server has nothing to test")]
     pub fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("the port");

@@ -18,7 +18,6 @@ fn main() -> std::io::Result<()> {
     std::thread::spawn(|| {
         let mut line = String::new();
         while std::io::stdin().read_line(&mut line).is_ok_and(|n| n > 0) {}
-        #[expect(clippy::exit, reason = "the caller has gone")]
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -49,7 +48,8 @@ async fn serve(mut stream: TcpStream, ttft: Duration, itl: Duration) -> std::io:
             continue;
         }
         let chat = head.contains("/chat/");
-        let tokens = number(&body, "\"max_tokens\":").unwrap_or(16);
+        let asked = ["\"max_tokens\":", "\"max_completion_tokens\":"];
+        let tokens = asked.iter().find_map(|key| number(&body, key)).unwrap_or(16);
         let token: &str = if chat {
             r#"{"id":"cmpl-0123456789","object":"chat.completion.chunk","created":1700000000,"model":"mock","choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]}"#
         } else {

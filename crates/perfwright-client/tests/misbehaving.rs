@@ -1,5 +1,7 @@
 //! Servers that lie, stall, drop and drip, on real sockets: each is classed, none is a success, nothing hangs.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
+
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 

@@ -3,6 +3,8 @@
 //! Formats: Mooncake (kvcache-ai/Mooncake, FAST25 traces, README), BurstGPT (HPMLL/BurstGPT, README), Azure
 //! (Azure/AzurePublicDataset, AzureLLMInferenceDataset2023).
 
+use std::fmt::Display;
+
 use perfwright_client::endpoint::Prompt;
 use serde::Deserialize;
 
@@ -34,7 +36,7 @@ struct MooncakeLine {
     hash_ids: Vec<u64>,
 }
 
-fn entry(file: &InputFile, line: usize, cause: impl ToString) -> WorkloadError {
+fn entry(file: &InputFile, line: usize, cause: &dyn Display) -> WorkloadError {
     WorkloadError::Entry { path: file.path.clone(), place: format!("line {line}"), cause: cause.to_string() }
 }
 
@@ -44,7 +46,7 @@ fn lines<'a>(
     text: &'a [u8],
 ) -> impl Iterator<Item = Result<(usize, &'a str), WorkloadError>> {
     text.split(|b| *b == b'\n').enumerate().filter(|(_, l)| !l.trim_ascii().is_empty()).map(|(i, line)| {
-        std::str::from_utf8(line).map(|l| (i + 1, l.trim())).map_err(|e| entry(file, i + 1, e))
+        std::str::from_utf8(line).map(|l| (i + 1, l.trim())).map_err(|e| entry(file, i + 1, &e))
     })
 }
 
@@ -58,9 +60,9 @@ pub(super) fn mooncake(file: &InputFile) -> Result<Vec<Arrived>, WorkloadError> 
     lines(file, &bytes)
         .map(|line| {
             let (number, line) = line?;
-            let row: MooncakeLine = serde_json::from_str(line).map_err(|e| entry(file, number, e))?;
+            let row: MooncakeLine = serde_json::from_str(line).map_err(|e| entry(file, number, &e))?;
             let at_ns =
-                time_ns(row.timestamp / 1e3).ok_or_else(|| entry(file, number, "no usable timestamp"))?;
+                time_ns(row.timestamp / 1e3).ok_or_else(|| entry(file, number, &"no usable timestamp"))?;
             Ok(Arrived { at_ns, input: row.input_length, output: row.output_length, blocks: row.hash_ids })
         })
         .collect()
@@ -93,7 +95,7 @@ fn table(
         *column = header
             .iter()
             .position(|h| h == name)
-            .ok_or_else(|| entry(file, 1, format!("no column {name:?}")))?;
+            .ok_or_else(|| entry(file, 1, &format!("no column {name:?}")))?;
     }
     lines
         .map(|line| {
@@ -101,10 +103,10 @@ fn table(
             let fields = fields(line);
             let field = |i: usize| fields.get(columns[i]).map_or("", |f| f.trim());
             let len = |i: usize| {
-                field(i).parse().map_err(|_| entry(file, number, format!("{:?} is no length", field(i))))
+                field(i).parse().map_err(|_| entry(file, number, &format!("{:?} is no length", field(i))))
             };
             let at_ns = time(field(0))
-                .ok_or_else(|| entry(file, number, format!("{:?} is no usable time", field(0))))?;
+                .ok_or_else(|| entry(file, number, &format!("{:?} is no usable time", field(0))))?;
             Ok(Arrived { at_ns, input: len(1)?, output: len(2)?, blocks: Vec::new() })
         })
         .collect()
@@ -167,12 +169,12 @@ pub(super) fn sessions(
     order.sort_by_key(|a| a.at_ns);
     if order.len() < n {
         let cause = format!("{} usable requests, {n} asked for", order.len());
-        return Err(entry(file, trace.len(), cause));
+        return Err(entry(file, trace.len(), &cause));
     }
     let mut sessions = Vec::with_capacity(n);
     for (i, a) in order.into_iter().take(n).enumerate() {
         if a.input > MAX_LEN || a.output > MAX_LEN {
-            return Err(entry(file, i + 1, format!("a length is over {MAX_LEN}")));
+            return Err(entry(file, i + 1, &format!("a length is over {MAX_LEN}")));
         }
         let mut prompt = String::new();
         let mut left = a.input;
