@@ -34,6 +34,8 @@ pub struct Digest {
     fallbacks: Vec<Fallback>,
     signatures: BTreeMap<String, Seen>,
     loading: bool,
+    /// Line of the first order to stop.
+    stopped: Option<u64>,
 }
 
 /// Argument lines kept; each engine process writes one.
@@ -89,7 +91,13 @@ impl Digest {
         if let (Class::Engine, Some(version)) = (s.class, hit.value("version")) {
             self.version.get_or_insert_with(|| version.text());
         }
-        if let Some(class) = &s.incident {
+        if s.id == "any.shutdown" {
+            self.stopped.get_or_insert(hit.line);
+        }
+        // Processes that end after somebody told the engine to stop did not crash.
+        let told = self.stopped.is_some();
+        let ends = |class: &str| matches!(class, "crash.engine_dead" | "crash.child_process");
+        if let Some(class) = s.incident.as_ref().filter(|c| !(told && ends(c))) {
             self.incidents.add(class, seen(hit));
         }
         if let Some(class) = &s.startup {
