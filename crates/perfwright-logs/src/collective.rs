@@ -79,24 +79,27 @@ impl Collectives {
     /// The line where ranks of one group are seen to disagree on what was enqueued or completed last, or, where that is
     /// not told, on the work that timed out.
     pub(crate) fn mismatch(&self) -> Option<u64> {
-        let all: Vec<&RankWork> = self.ranks.values().collect();
-        for (i, a) in all.iter().enumerate() {
-            for b in all[i + 1..].iter().take_while(|b| b.group == a.group) {
-                let differ = |x: Option<i64>, y: Option<i64>| matches!((x, y), (Some(x), Some(y)) if x != y);
-                let told = a.last_enqueued.is_some() && b.last_enqueued.is_some();
-                let works =
-                    !told && (differ(a.seq, b.seq) || matches!((&a.op, &b.op), (Some(x), Some(y)) if x != y));
-                if differ(a.last_enqueued, b.last_enqueued)
-                    || differ(a.last_completed, b.last_completed)
-                    || works
-                {
-                    return Some(a.line.max(b.line));
-                }
-                // Comparing neighbours finds any disagreement; all pairs of thousands of ranks would be slow.
-                break;
-            }
+        let mut groups: BTreeMap<&str, Vec<&RankWork>> = BTreeMap::new();
+        for work in self.ranks.values() {
+            groups.entry(&work.group).or_default().push(work);
         }
-        None
+        let differs = |ranks: &[&RankWork]| {
+            let several = |value: fn(&RankWork) -> Option<i64>| {
+                let mut told = ranks.iter().filter_map(|w| value(w));
+                told.next().is_some_and(|first| told.any(|other| other != first))
+            };
+            let told = ranks.iter().any(|w| w.last_enqueued.is_some());
+            let mut ops = ranks.iter().filter_map(|w| w.op.as_deref());
+            let kinds = ops.next().is_some_and(|first| ops.any(|other| other != first));
+            several(|w| w.last_enqueued)
+                || several(|w| w.last_completed)
+                || !told && (several(|w| w.seq) || kinds)
+        };
+        groups
+            .values()
+            .filter(|ranks| differs(ranks))
+            .filter_map(|ranks| ranks.iter().map(|w| w.line).max())
+            .min()
     }
 }
 

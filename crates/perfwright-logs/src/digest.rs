@@ -124,7 +124,7 @@ impl Digest {
         let text_of = |name: &str| hit.value(name).map(Value::text).unwrap_or_default();
         match s.id.as_str() {
             "any.pyspy-thread" => {
-                self.stack.thread(hit.line, &text_of("thread_state"), &text_of("thread_name"))
+                self.stack.thread(hit.line, &text_of("thread_state"), &text_of("thread_name"));
             }
             // faulthandler names no states; the current thread is the one that stands there.
             "any.faulthandler-thread" => self.stack.thread(hit.line, "active", ""),

@@ -20,7 +20,7 @@ pub(crate) fn from_args(
             let value = arg.value.as_str();
             match (value, rule.field) {
                 ("True" | "true", _) if rule.on.is_some() => {
-                    tell(rule.field, rule.on.as_deref().unwrap_or_default())
+                    tell(rule.field, rule.on.as_deref().unwrap_or_default());
                 }
                 // A switch that is off in a command is one that was not given.
                 ("False" | "false", _) if rule.on.is_some() || rule.off.is_some() => {
@@ -79,7 +79,7 @@ fn speculative(value: &str, tell: &mut impl FnMut(Field, &str)) {
         match arg.name.as_str() {
             "method" | "decoding_type" => tell(Field::SpeculativeAlgorithm, &arg.value),
             "num_spec_tokens" | "num_speculative_tokens" | "max_draft_len" => {
-                tell(Field::SpeculativeTokens, &arg.value)
+                tell(Field::SpeculativeTokens, &arg.value);
             }
             _ => {}
         }
