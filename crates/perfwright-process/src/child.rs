@@ -305,7 +305,7 @@ impl Drop for Child {
 }
 
 /// The variable that marks our children.
-pub const MARK: &str = "PERFWRIGHT_CHILD";
+pub const MARK: &str = "PW_CHILD";
 
 /// A value that no other child has.
 fn mark() -> String {

@@ -163,5 +163,5 @@ fn only_the_given_environment_is_inherited() {
     let mut keys: Vec<&str> = log.lines().filter_map(|l| l.split_once('=')).map(|(k, _)| k).collect();
     keys.retain(|k| !matches!(*k, "PWD" | "_" | "SHLVL" | "OLDPWD"));
     keys.sort_unstable();
-    assert_eq!(keys, ["A", "PATH", "PERFWRIGHT_CHILD"]);
+    assert_eq!(keys, ["A", "PATH", "PW_CHILD"]);
 }
