@@ -9,3 +9,4 @@ pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod trace;
 mod trace_compare;
+mod trace_map;

@@ -10,19 +10,19 @@
 //! | kernels of one layer, two layers side by side | `flow` |
 //! | answer | `run`, `assemble`, `report`, `render` |
 
-mod assemble;
+pub(crate) mod assemble;
 mod blocks;
 mod clusters;
 pub mod config;
 mod evidence;
 mod flow;
-mod kind;
-mod passes;
+pub(crate) mod kind;
+pub(crate) mod passes;
 mod period;
 pub mod render;
 pub mod report;
 mod run;
-mod segment;
+pub(crate) mod segment;
 mod steady;
 
 pub use run::{PipelineOptions, pipeline, pipeline_store};

@@ -27,6 +27,7 @@ pub(crate) fn run(args: &TraceArgs, context: &mut Context) -> Outcome {
     match &args.verb {
         TraceVerb::Triage(args) => run_triage(args, context),
         TraceVerb::Compare(args) => super::trace_compare::run(args, context),
+        TraceVerb::Map(args) => super::trace_map::run(args, context),
         TraceVerb::Pipeline(args) => run_pipeline(args, context),
     }
 }
@@ -140,7 +141,7 @@ fn start_pipeline(
 }
 
 /// A file as a contract names it.
-fn file(path: &Path) -> Result<Value, Diagnostic> {
+pub(super) fn file(path: &Path) -> Result<Value, Diagnostic> {
     let meta = std::fs::metadata(path).map_err(|e| Diagnostic::reading(path, &e))?;
     if !meta.is_file() && !meta.is_dir() {
         return Err(Diagnostic::new(codes::INPUT_READ_FAILED, "the input cannot be recorded")
@@ -152,16 +153,16 @@ fn file(path: &Path) -> Result<Value, Diagnostic> {
     Ok(json!({"path": path.display().to_string(), "bytes": bytes}))
 }
 
-fn optional(path: Option<&Path>) -> Result<Option<Value>, Diagnostic> {
+pub(super) fn optional(path: Option<&Path>) -> Result<Option<Value>, Diagnostic> {
     path.map(file).transpose()
 }
 
-fn slug(path: &Path) -> String {
+pub(super) fn slug(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
 }
 
 /// Records the traces that were read.
-fn record_inputs(recording: &mut Recording, inputs: &[Input]) -> Result<(), Diagnostic> {
+pub(super) fn record_inputs(recording: &mut Recording, inputs: &[Input]) -> Result<(), Diagnostic> {
     for (i, input) in inputs.iter().enumerate() {
         let path = Path::new(&input.path);
         let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
@@ -172,7 +173,7 @@ fn record_inputs(recording: &mut Recording, inputs: &[Input]) -> Result<(), Diag
     Ok(())
 }
 
-fn json_bytes(answer: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
+pub(super) fn json_bytes(answer: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
     let mut json = serde_json::to_vec_pretty(answer)
         .map_err(|e| Diagnostic::new(codes::INTERNAL, format!("the answer cannot be written: {e}")))?;
     json.push(b'\n');
@@ -223,13 +224,15 @@ pub(super) fn hard_stop(stop: &Stop, context: &Context) -> Exit {
 }
 
 /// The reasons for which a trace command stops.
-const STOPS: [(codes::Code, &str); 6] = [
+const STOPS: [(codes::Code, &str); 8] = [
     (codes::TRACE_NO_GPU_EVENTS, "the trace has no GPU events"),
     (codes::TRACE_NO_DEVICE_TIME, "the GPU events of the trace have no duration"),
     (codes::TRACE_CAPTURE_NO_LAUNCHES, "the capture trace records no kernel launches"),
     (codes::TRACE_CAPTURE_MISMATCH, "the capture trace does not match the replayed graphs"),
     (codes::TRACE_MAPPING_UNUSABLE, "the mapping trace cannot name kernels"),
     (codes::TRACE_NOTHING_TO_COMPARE, "the traces have no steps to compare"),
+    (codes::TRACE_MAP_IMPOSSIBLE, "kernels took less time than the GPU needs for their work"),
+    (codes::TRACE_MAP_NO_PASS, "the trace has no forward pass to map"),
 ];
 
 /// The built-in catalogues, with the texts of a user's folder (`kernels/*.toml`, `fusions/*.toml`) in front.
