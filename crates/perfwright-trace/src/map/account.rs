@@ -22,7 +22,8 @@ const NAMED: usize = 3;
 pub(super) struct Need {
     pub(super) compute: f64,
     pub(super) memory: f64,
-    /// Of the memory's time that for weights and cache, which no cache on the chip holds.
+    /// Of the memory's time that for the weights of dense products. Keys that requests share, and experts that few
+    /// tokens choose, may move fewer bytes than the model counts; these do not.
     pub(super) cold: f64,
     pub(super) link: f64,
     pub(super) roof: f64,
@@ -63,7 +64,8 @@ pub(super) fn modelled(ops: &[&Op], basis: Basis, gpu: &Gpu) -> Work {
     let mut need = Need::default();
     for op in ops {
         let time = roofline::time(op, gpu, 0.0);
-        let cold = (op.weight_bytes + op.cache_bytes) as f64 / gpu.bandwidth.value as f64 * 1e6;
+        let dense = op.category == Category::Gemm;
+        let cold = if dense { op.weight_bytes as f64 / gpu.bandwidth.value as f64 * 1e6 } else { 0.0 };
         out.flops += op.flops;
         out.bytes += op.bytes;
         need.add(Need {
@@ -98,7 +100,8 @@ pub(super) fn recorded(op: &Op, leaves: &[Leaf], act: u64, gpu: &Gpu) -> Work {
     let bandwidth = gpu.bandwidth.value as f64;
     let bytes = weights.saturating_add(moved);
     let (compute, memory) = (us(flops, gpu.flops(op.compute)), us(bytes, bandwidth));
-    let need = Need { compute, memory, cold: us(weights, bandwidth), link: 0.0, roof: compute.max(memory) };
+    let cold = if op.category == Category::Gemm { us(weights, bandwidth) } else { 0.0 };
+    let need = Need { compute, memory, cold, link: 0.0, roof: compute.max(memory) };
     Work { flops, bytes, need, basis: Basis::RecordedShapes }
 }
 

@@ -12,9 +12,10 @@ use super::catalog::Product;
 use super::cut::Fit;
 use super::plan::Setup;
 use super::report::{Basis, Disagreement, Kind, Precision, TpFrom};
+use super::role::Role;
 use crate::steps::Class;
 
-/// Weights and cache of this many bytes fit into no cache on a chip, so they are read from memory every pass.
+/// Bytes that fit into no cache on a chip, so weights of that size are read from memory every pass.
 const OFF_CHIP: f64 = 512.0 * 1024.0 * 1024.0;
 /// Part of a row's time that a precision must have to count.
 const TELLING: f64 = 0.5;
@@ -29,7 +30,7 @@ pub(super) struct Tallies {
     /// Blocks by class and number.
     pub(super) blocks: HashMap<(Class, usize), u64>,
     missing: BTreeMap<(Class, usize, String, String), u64>,
-    strays: BTreeMap<(Class, String, Option<(u64, u64)>), Stray>,
+    strays: BTreeMap<StrayKey, Stray>,
     tokens: BTreeMap<Class, (u64, u64, u64)>,
     fit: Option<(Fit, u64, u64)>,
     sizes: Vec<((u64, u64), u64)>,
@@ -37,8 +38,12 @@ pub(super) struct Tallies {
     pub(super) world: Option<u32>,
 }
 
+/// Class, kernel, and N and K where they were recorded.
+type StrayKey = (Class, String, Option<(u64, u64)>);
+
 #[derive(Default)]
 struct Stray {
+    what: &'static str,
     kernels: u64,
     ns: i64,
     rows: u64,
@@ -49,9 +54,22 @@ impl Tallies {
         *self.missing.entry((class, block, op.part.clone(), op.name.clone())).or_default() += 1;
     }
 
-    pub(super) fn stray(&mut self, class: Class, name: String, product: Option<Product>, ns: i64) {
+    pub(super) fn stray(
+        &mut self,
+        class: Class,
+        (name, role): (String, Role),
+        product: Option<Product>,
+        ns: i64,
+    ) {
         let size = product.map(|p| (p.n, p.k));
         let stray = self.strays.entry((class, name, size)).or_default();
+        stray.what = match role {
+            Role::Attention => "attention",
+            Role::Recurrence => "a recurrence",
+            Role::Experts => "products of experts",
+            Role::Communication => "an exchange between ranks in a layer (--tp, --ep)",
+            _ => "a product without recorded sizes",
+        };
         stray.kernels += 1;
         stray.ns += ns;
         stray.rows = stray.rows.max(product.map_or(0, |p| p.m));
@@ -201,8 +219,12 @@ fn other_precision(op: &Op, sum: &Sum) -> Option<Precision> {
 }
 
 fn precision(account: &Account, out: &mut Vec<Disagreement>) {
+    let mut told: BTreeSet<(Class, &str, Precision)> = BTreeSet::new();
     for (key, op, sum) in &account.rows {
         let Some(found) = other_precision(op, sum) else { continue };
+        if !told.insert((key.class, &key.name, found)) {
+            continue;
+        }
         let expected = of(op.compute);
         let hint = match (op.category, found > expected) {
             (Category::Attention, _) => "--kv-dtype names the cache's format",
@@ -252,7 +274,7 @@ fn strays(t: &Tallies, account: &Account, out: &mut Vec<Disagreement>) {
         let share = stray.ns as f64 / device_ns as f64 * 100.0;
         let found = match size {
             Some((n, k)) => format!("a product of N {n}, K {k}"),
-            None => "a product or attention without recorded sizes".to_owned(),
+            None => stray.what.to_owned(),
         };
         let mut evidence = vec![format!("{} kernels, {share:.2} % of the device time", stray.kernels)];
         if stray.rows > 0 {
@@ -276,17 +298,27 @@ fn faster(
     for (key, op, sum) in account.rows.iter().filter(|r| r.2.known() && r.2.ns > 0) {
         let us = sum.ns as f64 / 1e3;
         let passes = account.classes.get(&key.class).map_or(1, |c| c.passes).max(1) as f64;
-        let cold_bytes = sum.need.cold / 1e6 * bandwidth / passes;
-        let flops = sum.need.compute / us;
-        let memory = if cold_bytes >= OFF_CHIP { sum.need.cold / us } else { 0.0 };
-        let (share, what) = if flops >= memory { (flops, "MFU") } else { (memory, "MBU") };
+        let off_chip = |need: f64| need / 1e6 * bandwidth / passes >= OFF_CHIP;
+        let share = |need: f64| if off_chip(need) { need / us } else { 0.0 };
+        let (flops, weights) = (sum.need.compute / us, share(sum.need.cold));
+        let reused = matches!(op.category, Category::Attention | Category::Moe);
+        let moved = if reused { share(sum.need.memory) } else { 0.0 };
+        let hard = flops.max(weights) > 1.0;
+        let (share, what, need) = match hard {
+            true if flops >= weights => (flops, "MFU", sum.need.compute),
+            true => (weights, "MBU", sum.need.cold),
+            false => (moved, "MBU", sum.need.memory),
+        };
         if share <= 1.0 {
             continue;
         }
         let percent = share * 100.0;
         let mut evidence = causes(op, sum, others, (setup, from));
-        let need = if what == "MFU" { sum.need.compute } else { sum.need.cold };
         evidence.insert(0, format!("{what} would be {percent:.1} %"));
+        if !hard {
+            evidence
+                .insert(1, "requests that share keys, or few experts chosen, would explain it".to_owned());
+        }
         let both = (format!("at least {need:.1} us on {}", gpu.name), format!("{us:.1} us"));
         let text = format!(
             "{} ({}): {what} would be {percent:.1} %; likely: {}",
@@ -294,7 +326,7 @@ fn faster(
             key.class.as_str(),
             evidence[1..].join("; ")
         );
-        if worst.as_ref().is_none_or(|w| w.0 < share) {
+        if hard && worst.as_ref().is_none_or(|w| w.0 < share) {
             worst = Some((share, text));
         }
         out.push((share, row(Kind::FasterThanPossible, Some(key.class), &key.name, both, evidence)));
@@ -324,7 +356,8 @@ fn causes(op: &Op, sum: &Sum, others: &[Disagreement], (setup, from): (&Setup<'_
     }
     let modelled = sum.basis != Some(Basis::RecordedShapes);
     if modelled {
-        if seen(Kind::TensorParallel).is_none() && setup.parallel.ranks() == 1 {
+        let open = seen(Kind::TensorParallel).is_none() && from != TpFrom::RecordedShapes;
+        if open && setup.parallel.ranks() == 1 {
             let how = if from == TpFrom::Given { "--tp 1 was given" } else { "--tp was not given" };
             out.push(format!("a rank's share of the model ({how})"));
         }

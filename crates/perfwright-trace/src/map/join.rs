@@ -422,8 +422,12 @@ impl<'a> Joiner<'a> {
         if !events.is_empty() && !ops.is_empty() {
             self.assign(events, ops);
         } else if ops.is_empty() {
-            let lost = |e: &&usize| {
-                matches!(self.events[**e].role, Role::Attention | Role::Recurrence | Role::Experts)
+            // Ranks that exchange nothing in a layer by the model; between layers they may, and it costs little.
+            let layer = self.ops.iter().any(is_mixer);
+            let lost = |e: &&usize| match self.events[**e].role {
+                Role::Attention | Role::Recurrence | Role::Experts => true,
+                Role::Communication => layer,
+                _ => false,
             };
             self.out.strays.extend(events.iter().filter(lost));
         }

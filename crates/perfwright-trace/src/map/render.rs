@@ -2,7 +2,7 @@
 
 use perfwright_report::{Cell, Column, Document, Table};
 
-use super::report::{Figures, OperatorRow, TraceMap};
+use super::report::{OperatorRow, TraceMap};
 
 /// Rows that take less of their class's device time are left out of the tables for people.
 pub const CUT_OFF: f64 = 0.001;
@@ -21,7 +21,7 @@ pub fn document(m: &TraceMap, cut_off: Option<f64>) -> Document {
         doc.tables.push(disagreements(m));
     }
     if !m.operators.is_empty() {
-        doc.tables.push(operators(m, cut_off));
+        doc.tables.extend(operators(m, cut_off));
         doc.tables.push(unmapped(m, cut_off));
         doc.tables.push(passes(m));
     }
@@ -40,78 +40,81 @@ fn amount(value: Option<u128>, unit: f64) -> Cell {
     value.filter(|&v| v > 0).map_or(Cell::Empty, |v| Cell::text(format!("{:.3}", v as f64 / unit)))
 }
 
-fn figure_columns() -> Vec<Column> {
-    vec![
-        Column::number("gflop", "GFLOP"),
-        Column::number("mb", "MB"),
+/// Time against what the GPU allows; the work behind it is a table of its own, so that both fit a terminal.
+fn operators(m: &TraceMap, cut_off: Option<f64>) -> [Table; 2] {
+    let start = || vec![Column::text("class", "Class"), Column::text("operator", "Operator")];
+    let mut columns = start();
+    columns.extend([
+        Column::number("ns_per_pass", "Time/pass"),
+        Column::number("share", "Share"),
         Column::number("tflops", "TFLOP/s"),
         Column::number("gb_per_s", "GB/s"),
         Column::number("roofline_us", "Roofline us"),
         Column::text("bound", "Bound"),
         Column::number("mfu", "MFU"),
         Column::number("mbu", "MBU"),
-    ]
-}
-
-fn figure_cells(f: &Figures) -> Vec<Cell> {
-    vec![
-        amount(f.flops, 1e9),
-        amount(f.bytes, 1e6),
-        number(f.tflops, 1),
-        number(f.gb_per_s, 0),
-        number(f.roofline_us, 1),
-        f.bound.map_or(Cell::Empty, |b| Cell::text(b.name())),
-        f.mfu.map_or(Cell::Empty, Cell::Share),
-        f.mbu.map_or(Cell::Empty, Cell::Share),
-    ]
-}
-
-fn operators(m: &TraceMap, cut_off: Option<f64>) -> Table {
-    let mut columns = vec![
-        Column::text("class", "Class"),
-        Column::text("operator", "Operator"),
-        Column::text("part", "Part"),
         Column::text("basis", "FLOPs from"),
+    ]);
+    let mut times = Table::new("operators", "Operators, a pass", columns);
+    let mut columns = start();
+    columns.extend([
+        Column::text("part", "Part"),
         Column::text("shape", "M x N x K"),
+        Column::text("format", "Format"),
         Column::number("layers", "Layers"),
         Column::number("kernels", "Kernels"),
-        Column::number("ns_per_pass", "Time/pass"),
-        Column::number("share", "Share"),
-    ];
-    columns.extend(figure_columns());
-    let mut table = Table::new("operators", "Operators, a pass", columns);
+        Column::number("gflop", "GFLOP"),
+        Column::number("mb", "MB"),
+    ]);
+    let mut work = Table::new("work", "Work of the operators, a pass", columns);
     let mut left = 0;
     for r in &m.operators {
         if cut_off.is_some_and(|c| r.share < c) {
             left += 1;
             continue;
         }
-        table.push(operator(r));
+        times.push(time_cells(r));
+        work.push(work_cells(r));
     }
     if left > 0 {
-        table.notes.push(format!(
+        times.notes.push(format!(
             "{left} rows of less than {:.1} % of the device time are left out",
             CUT_OFF * 100.0
         ));
     }
-    table
+    [times, work]
 }
 
-fn operator(r: &OperatorRow) -> Vec<Cell> {
+fn time_cells(r: &OperatorRow) -> Vec<Cell> {
+    let f = &r.figures;
+    vec![
+        Cell::text(r.class.as_str()),
+        Cell::text(&r.name),
+        Cell::DurationNs(r.ns_per_pass.round() as i64),
+        Cell::Share(r.share),
+        number(f.tflops, 1),
+        number(f.gb_per_s, 0),
+        number(f.roofline_us, 1),
+        f.bound.map_or(Cell::Empty, |b| Cell::text(b.name())),
+        f.mfu.map_or(Cell::Empty, Cell::Share),
+        f.mbu.map_or(Cell::Empty, Cell::Share),
+        Cell::text(r.basis.as_str()),
+    ]
+}
+
+fn work_cells(r: &OperatorRow) -> Vec<Cell> {
     let shape = r.shape.map_or(Cell::Empty, |[m, n, k]| Cell::text(format!("{m} x {n} x {k}")));
-    let mut cells = vec![
+    vec![
         Cell::text(r.class.as_str()),
         Cell::text(&r.name),
         Cell::text(&r.part),
-        Cell::text(r.basis.as_str()),
         shape,
+        Cell::text(&r.format),
         Cell::count(r.layers),
         Cell::count(r.kernels),
-        Cell::DurationNs(r.ns_per_pass.round() as i64),
-        Cell::Share(r.share),
-    ];
-    cells.extend(figure_cells(&r.figures));
-    cells
+        amount(r.figures.flops, 1e9),
+        amount(r.figures.bytes, 1e6),
+    ]
 }
 
 fn unmapped(m: &TraceMap, cut_off: Option<f64>) -> Table {

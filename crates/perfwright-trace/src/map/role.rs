@@ -100,7 +100,8 @@ fn role(meanings: &Meanings, kinds: &[Kind], name: StrId, symbol: &Symbol) -> Ro
 
 /// The precision a raw name proves: the narrowest format it names. Names without one prove nothing.
 fn precision(name: &str) -> Option<Precision> {
-    let name = name.to_ascii_lowercase();
+    // The name of a template argument that most kernels fill with "no".
+    let name = name.to_ascii_lowercase().replace("fp8kvcachedatatype", "");
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
     if has(&["nvfp4", "mxfp4", "e2m1", "float4", "fp4"]) {
         Some(Precision::Fp4)
@@ -110,5 +111,25 @@ fn precision(name: &str) -> Option<Precision> {
         Some(Precision::Bf16)
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_prove_the_narrowest_format_they_name() {
+        for (name, want) in [
+            ("bmm_MxE4m3_MxE2m1MxE4m3_Fp32_t128x16x256u2_s3", Some(Precision::Fp4)),
+            ("_matmul_ogs_NNT_bf16xbf16xmxfp4_16x128x256x1", Some(Precision::Fp4)),
+            ("fmhaSm100aKernel_QkvE4m3OBfloat16H64PagedKv", Some(Precision::Fp8)),
+            ("void deep_gemm::sm90_fp8_gemm_1d2d_impl<0u, 24576u>", Some(Precision::Fp8)),
+            ("Cijk_Alik_Bljk_BBS_BH_Bias_HA_S_SAV_UserArgs", Some(Precision::Bf16)),
+            ("paged_attention_ll4mi<__hip_bfloat16, (vllm::Fp8KVCacheDataType)0>", Some(Precision::Bf16)),
+            ("nvjet_tst_64x64_64x16_2x1", None),
+        ] {
+            assert_eq!(precision(name), want, "{name}");
+        }
     }
 }

@@ -510,7 +510,7 @@ impl<'a> Making<'a> {
             let row = rows[stray];
             let leaf = part.recorded.of(row).map(|l| part.recorded.leaf(l).product);
             let name = part.texts.get(&d.name[row as usize]).cloned().unwrap_or_default();
-            self.tallies.stray(class, name, leaf, d.dur[row as usize]);
+            self.tallies.stray(class, (name, events[stray].role), leaf, d.dur[row as usize]);
         }
         self.leave(part, class, &left, None);
         for (group, (leaves, shaped, bare)) in groups.into_iter().enumerate() {
@@ -526,7 +526,9 @@ impl<'a> Making<'a> {
                     let model: u128 = ops.iter().map(|op| op.flops).sum();
                     gemm.model_flops = plan.known.then(|| gemm.model_flops.unwrap_or(0) + model);
                 }
-                if let Some(product) = leaves.iter().map(|l| l.product).max_by_key(|p| p.flops()) {
+                if let Some(product) =
+                    leaves.iter().map(|l| l.product).max_by_key(super::catalog::Product::flops)
+                {
                     sum.shape = Some([product.m, product.n, product.k]);
                 }
                 Some(work)

@@ -40,7 +40,7 @@ fn of_class(c: &ClassRow) -> String {
     let part = if c.device_ns > 0 { c.mapped_ns as f64 / c.device_ns as f64 } else { 0.0 };
     let bound = c.figures.bound.map_or("unknown", |b| b.name());
     format!(
-        "{} passes of {} device time, {:.1} % in operators of the model; MFU {}, MBU {}, bound by {bound}",
+        "{} x {}, {:.1} % in operators; MFU {}, MBU {}, {bound} bound",
         c.passes,
         mean.shown(),
         part * 100.0,
@@ -60,7 +60,7 @@ fn far(m: &TraceMap, class: &ClassRow) -> Option<String> {
     let (excess, row) = mine.filter_map(|o| Some((excess(o)?, o))).max_by(|a, b| a.0.total_cmp(&b.0))?;
     let roof = row.figures.roofline_us.filter(|&r| r > 0.0)?;
     Some(format!(
-        "{}: {} a pass, {:.1}x its roofline; {} of the device time is beyond it",
+        "{}: {} a pass is {:.1}x its roofline; {} of all time beyond it",
         row.name,
         Cell::DurationNs(row.ns_per_pass as i64).shown(),
         row.ns_per_pass / 1e3 / roof,
@@ -72,11 +72,7 @@ fn gemms(m: &TraceMap) -> (u64, String) {
     let recorded: u64 = m.classes.iter().map(|c| c.gemm.recorded).sum();
     let each = m.classes.iter().filter(|c| c.gemm.recorded > 0).map(|c| {
         let ratio = c.gemm.ratio.map_or_else(|| "unknown".to_owned(), |r| format!("{r:.4}"));
-        format!(
-            "{}: {} dense products a pass with recorded sizes, {ratio} of the model's FLOPs",
-            c.class.as_str(),
-            c.gemm.recorded
-        )
+        format!("{}: {} recorded a pass, {ratio} of the model's FLOPs", c.class.as_str(), c.gemm.recorded)
     });
     (recorded, each.collect::<Vec<_>>().join("; "))
 }
