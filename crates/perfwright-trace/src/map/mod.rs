@@ -7,15 +7,17 @@
 //! | which kernel does which operator | `role`, `join` |
 //! | time, FLOPs and bytes of each operator | `account` |
 //! | what contradicts the model | `detect`, `cut` |
-//! | answer | `run`, `report`, `verdict`, `render` |
+//! | answer | `run` (traces), `one_pass`, `answer`, `report`, `verdict`, `render` |
 
 mod account;
+mod answer;
 mod catalog;
 mod cut;
 mod detect;
 pub mod dims;
 mod join;
 mod load;
+mod one_pass;
 mod plan;
 mod recorded;
 pub mod render;
