@@ -1,22 +1,20 @@
 //! `perfwright trace map`.
 
 use perfwright_model::parallel::Parallel;
-use perfwright_report::markdown;
 use perfwright_trace::gate::{MAP_EVIDENCE, MAPPED};
 use perfwright_trace::map::render::{self, CUT_OFF};
-use perfwright_trace::map::report::TraceMap;
 use perfwright_trace::map::{MapError, MapOptions, map};
 use perfwright_trace::steps::Class;
 use serde_json::json;
 
 use super::model;
-use super::trace::{cache, catalogs, diagnostic, file, hard_stop, json_bytes, optional, record_inputs, slug};
+use super::trace::{cache, catalogs, diagnostic, hard_stop, named};
 use crate::cli::trace::{MapArgs, PassClass};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
-use crate::record::{Recording, run_dir};
+use crate::record::{self, Recording};
 use crate::settings::Format;
 
 /// Maps, prints, and refuses figures that cannot be.
@@ -44,17 +42,36 @@ pub(super) fn run(args: &MapArgs, context: &mut Context) -> Outcome {
         cache_dir: cache.as_deref(),
         rank: args.rank,
     };
-    let recording = match args.recorded.record || args.recorded.run_dir.is_some() {
-        true => Some(start(args, context)?),
-        false => None,
+    // A run's contract is the question.
+    let contract = || {
+        Ok(json!({
+            "trace": record::file(&args.path)?,
+            "config": record::file(&args.config)?,
+            "gpu": args.gpu,
+            "parallel": {"tp": args.tp, "ep": args.ep, "dp": args.dp, "pp": args.pp},
+            "kv_dtype": args.kv_dtype,
+            "dtype": args.dtype,
+            "phase": args.phase.map(|phase| class(phase).as_str()),
+            "pass": args.pass,
+            "batch": args.batch,
+            "tokens": args.tokens,
+            "context": args.context,
+            "capture": record::optional(args.capture.as_deref())?,
+            "rank": args.rank,
+            "catalog": named(args.read.catalog.as_deref()),
+        }))
     };
+    let recording = Recording::of(&args.recorded, "trace map", &args.path, contract, context)?;
     let answer = map(&args.path, &catalogs, &options).map_err(|e| match e {
         MapError::Trace(e) => diagnostic(&e),
         MapError::Model(e) => model::diagnostic(&e),
         MapError::Catalog(_) => Diagnostic::new(codes::INTERNAL, e.to_string()),
     })?;
-    if let Some(recording) = recording {
-        record(recording, args, &answer, context)?;
+    if let Some(mut recording) = recording {
+        recording.inputs("", answer.inputs.iter().map(|i| &i.path))?;
+        recording.inputs("config-", model::files(&args.config))?;
+        let document = render::document(&answer, Some(CUT_OFF));
+        recording.answer(MAP_EVIDENCE, (&answer, &answer.schema), &document, &[MAPPED], context)?;
     }
     let cut_off = matches!(context.settings.format, Format::Table | Format::Markdown).then_some(CUT_OFF);
     context.answer(render::document(&answer, cut_off), &answer)?;
@@ -72,42 +89,4 @@ fn class(class: PassClass) -> Class {
         PassClass::Verify => Class::Verify,
         PassClass::Unknown => Class::Unknown,
     }
-}
-
-/// Starts the run. Its contract is the question.
-fn start(args: &MapArgs, context: &Context) -> Result<Recording, Diagnostic> {
-    let contract = json!({
-        "question": "trace map",
-        "trace": file(&args.path)?,
-        "config": file(&args.config)?,
-        "gpu": args.gpu,
-        "parallel": {"tp": args.tp, "ep": args.ep, "dp": args.dp, "pp": args.pp},
-        "kv_dtype": args.kv_dtype,
-        "dtype": args.dtype,
-        "phase": args.phase.map(|phase| class(phase).as_str()),
-        "pass": args.pass,
-        "batch": args.batch,
-        "tokens": args.tokens,
-        "context": args.context,
-        "capture": optional(args.capture.as_deref())?,
-        "rank": args.rank,
-        "catalog": args.read.catalog.as_ref().map(|p| p.display().to_string()),
-    });
-    let dir = run_dir(args.recorded.run_dir.as_deref(), "trace", &slug(&args.path), context);
-    Recording::start(&dir, "trace map", contract, context)
-}
-
-fn record(
-    mut recording: Recording,
-    args: &MapArgs,
-    answer: &TraceMap,
-    context: &Context,
-) -> Result<(), Diagnostic> {
-    record_inputs(&mut recording, &answer.inputs)?;
-    recording.input("inputs/config.json", &args.config)?;
-    recording.derived(MAP_EVIDENCE, &json_bytes(answer)?, "application/json", Some(&answer.schema))?;
-    let text = markdown::document(&render::document(answer, Some(CUT_OFF)), markdown::Options::default());
-    recording.derived("analysis/map.md", text.as_bytes(), "text/markdown", None)?;
-    recording.finish(&[MAPPED], context)?;
-    Ok(())
 }
