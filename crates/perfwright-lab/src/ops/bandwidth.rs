@@ -1,0 +1,65 @@
+//! What the memory of this machine gives, as the yardstick for operators.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+/// Bytes per second that reading takes, with `threads` threads, best of `repeats` passes over `bytes` bytes.
+///
+/// A decode step reads weights and cache and writes next to nothing, so reading is the fitting limit; `bytes` has to
+/// be far larger than the last-level cache. `None` when the threads cannot be started.
+#[must_use]
+pub fn measure_read(threads: usize, bytes: usize, repeats: usize) -> Option<f64> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
+    let data = vec![1.0f32; bytes / size_of::<f32>()];
+    let piece = data.len().div_ceil(threads.max(1)).next_multiple_of(16);
+    let best = (0..repeats.max(1))
+        .map(|_| {
+            let start = Instant::now();
+            pool.install(|| {
+                data.par_chunks(piece).for_each(|part| {
+                    black_box(sum(part));
+                })
+            });
+            start.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min);
+    Some((data.len() * size_of::<f32>()) as f64 / best)
+}
+
+/// Bytes per second of the STREAM triad `a = b + s * c` (McCalpin), counting two reads and one write.
+#[must_use]
+pub fn measure_triad(threads: usize, bytes: usize, repeats: usize) -> Option<f64> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
+    let n = bytes / size_of::<f32>() / 3;
+    let (mut a, b, c) = (vec![0.0f32; n], vec![1.0f32; n], vec![2.0f32; n]);
+    let piece = n.div_ceil(threads.max(1)).max(1);
+    let best = (0..repeats.max(1))
+        .map(|_| {
+            let start = Instant::now();
+            pool.install(|| {
+                a.par_chunks_mut(piece).zip(b.par_chunks(piece).zip(c.par_chunks(piece))).for_each(
+                    |(a, (b, c))| {
+                        for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
+                            *a = b + 3.0 * c;
+                        }
+                    },
+                );
+            });
+            black_box(&a);
+            start.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min);
+    Some((3 * n * size_of::<f32>()) as f64 / best)
+}
+
+fn sum(part: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 64];
+    for block in part.as_chunks::<64>().0 {
+        for (lane, x) in lanes.iter_mut().zip(block) {
+            *lane += x;
+        }
+    }
+    lanes.iter().sum()
+}
