@@ -4,6 +4,13 @@
 //! table ([`OpTable`]), a byte-level [`Tokenizer`] and sampling. What the numerics promise is in `ARCHITECTURE.md`:
 //! the logits of a token depend on the tokens before it and on nothing else, to the bit.
 
+pub mod engine;
+pub mod http;
+pub mod kineto;
+pub mod log;
+pub mod metrics;
+pub mod settings;
+
 mod config;
 mod error;
 mod kv;

@@ -88,7 +88,7 @@ pub fn now_ms() -> i64 {
 
 /// `2026-11-20 10:00:00` in UTC.
 pub fn stamp(ms: i64) -> String {
-    let iso = perfwright_evidence::time::timestamp(ms);
+    let iso = perfwright_evidence::timestamp(ms);
     let (date, time) = iso.split_once('T').unwrap_or((&iso, ""));
     format!("{date} {}", time.get(..8).unwrap_or(time))
 }

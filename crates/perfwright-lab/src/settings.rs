@@ -66,7 +66,11 @@ impl Faults {
         let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         let number = || -> Result<u64, FaultError> {
             let value = value.ok_or_else(|| wrong("a missing value"))?;
-            value.parse().ok().filter(|n| *n > 0).ok_or_else(|| wrong("a value that is no whole number above 0"))
+            value
+                .parse()
+                .ok()
+                .filter(|n| *n > 0)
+                .ok_or_else(|| wrong("a value that is no whole number above 0"))
         };
         let tokens = || Ok(usize::try_from(number()?).unwrap_or(usize::MAX));
         match name {
@@ -97,6 +101,9 @@ impl fmt::Display for Faults {
     }
 }
 
+/// Bytes of KV cache where no memory budget is set.
+pub const DEFAULT_KV: u64 = 192 << 20;
+
 /// How the engine schedules and how much it may hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineSettings {
@@ -116,8 +123,8 @@ pub struct EngineSettings {
     pub max_total_tokens: Option<usize>,
     /// Share of the memory budget for weights and KV cache.
     pub mem_fraction: f64,
-    /// The memory budget, bytes.
-    pub mem_budget: u64,
+    /// The memory budget, bytes; `None` is room for the weights and [`DEFAULT_KV`].
+    pub mem_budget: Option<u64>,
     /// Order of admission.
     pub schedule_policy: SchedulePolicy,
     /// Scales how much is kept free for tokens that running requests may still generate.
@@ -139,7 +146,7 @@ impl Default for EngineSettings {
             page_size: 16,
             max_total_tokens: None,
             mem_fraction: 0.9,
-            mem_budget: 256 << 20,
+            mem_budget: None,
             schedule_policy: SchedulePolicy::Fcfs,
             conservativeness: 1.0,
             decode_log_interval: 40,

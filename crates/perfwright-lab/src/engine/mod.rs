@@ -2,11 +2,11 @@
 
 pub mod handle;
 mod output;
-mod pass;
+pub(crate) mod pass;
 mod queue;
 mod report;
 pub mod request;
-mod run;
+pub mod run;
 mod sequence;
 pub mod shared;
 pub mod startup;

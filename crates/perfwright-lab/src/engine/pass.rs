@@ -133,9 +133,7 @@ impl Plan {
             std::thread::sleep(slow);
         }
         let running = &mut requests.running;
-        let mut recording = profile.and_then(|profile| {
-            profile.begin(self.mode, || self.label(running), Location::caller())
-        });
+        let mut recording = profile.and_then(|profile| profile.begin(self.mode, || self.label(running)));
         let chunks: Vec<SeqChunk<'_>> = self
             .parts
             .iter()
@@ -169,8 +167,12 @@ impl Plan {
             chosen.push((part.at, token, alternatives));
         }
         if let (Some(recording), Some(start)) = (recording, sampling) {
-            let sampled =
-                Sampled { start, rows: logits.len(), vocab: model.config().vocab_size, fused: kind.is_fused() };
+            let sampled = Sampled {
+                start,
+                rows: logits.len(),
+                vocab: model.config().vocab_size,
+                fused: kind.is_fused(),
+            };
             recording.end(sampled, Location::caller());
         }
         let prefill = || self.parts.iter().filter(|part| part.prefill);

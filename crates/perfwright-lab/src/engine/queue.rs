@@ -142,7 +142,13 @@ impl Requests {
         let allowed: usize = self.running.iter().map(|s| s.request.stop.max_new_tokens).sum();
         let ratio = (decoded + RETRACT_PASSES * self.running.len()) as f64 / (allowed.max(1)) as f64;
         self.ratio.now = ratio.min(1.0);
-        Some(Retraction { requests, tokens_gained: gained, ratio_before: before, input_tokens, output_tokens })
+        Some(Retraction {
+            requests,
+            tokens_gained: gained,
+            ratio_before: before,
+            input_tokens,
+            output_tokens,
+        })
     }
 
     fn missing_pages(&self, kv: &KvCache) -> usize {

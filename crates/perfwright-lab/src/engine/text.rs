@@ -2,23 +2,23 @@
 
 /// The text of one answer as it grows.
 #[derive(Debug, Clone, Default)]
-pub struct OutputText {
+pub(super) struct OutputText {
     /// Text that was decoded and not yet given out.
     held: String,
 }
 
 /// What a push gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pushed {
+pub(super) struct Pushed {
     /// Text to send.
-    pub text: String,
+    pub(super) text: String,
     /// The stop string that was met; the text ends before it.
-    pub stopped: Option<String>,
+    pub(super) stopped: Option<String>,
 }
 
 impl OutputText {
     /// Takes newly decoded text.
-    pub fn push(&mut self, decoded: &str, stops: &[String]) -> Pushed {
+    pub(super) fn push(&mut self, decoded: &str, stops: &[String]) -> Pushed {
         self.held.push_str(decoded);
         let met = stops
             .iter()
@@ -36,7 +36,7 @@ impl OutputText {
     }
 
     /// What is left when the answer ends for another reason.
-    pub fn finish(&mut self, decoded: &str) -> String {
+    pub(super) fn finish(&mut self, decoded: &str) -> String {
         self.held.push_str(decoded);
         std::mem::take(&mut self.held)
     }

@@ -88,12 +88,12 @@ impl Answer {
         }
     }
 
-    /// The text of a token, as far as a single token has one.
+    /// The name of a token in a list of log-probabilities.
     pub(crate) fn token_text(&self, id: u32) -> String {
-        self.app.tokenizer.decode(&[id])
+        self.app.tokenizer.token_text(id)
     }
 
-    /// The bytes of a token's text.
+    /// The server it is on.
     pub(crate) fn app(&self) -> &App {
         &self.app
     }
@@ -110,6 +110,7 @@ impl Answer {
 
 /// An aborted request as an error.
 pub(crate) fn abort_error(message: &str, status: u16) -> ApiError {
-    let status = axum::http::StatusCode::from_u16(status).unwrap_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
+    let status =
+        axum::http::StatusCode::from_u16(status).unwrap_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
     ApiError::new(status, message)
 }

@@ -20,7 +20,7 @@ use crate::settings::{HttpSettings, RequestLog};
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) engine: EngineHandle,
-    pub(crate) tokenizer: Arc<Tokenizer>,
+    pub(crate) tokenizer: Tokenizer,
     pub(crate) facts: Facts,
     pub(crate) settings: HttpSettings,
     pub(crate) log: Log,
@@ -55,7 +55,11 @@ impl App {
                 code: Some("model_not_found"),
                 ..ApiError::new(
                     StatusCode::NOT_FOUND,
-                    format!("The model `{}` does not exist; this server has `{}`.", shown(name), self.facts.served_model_name),
+                    format!(
+                        "The model `{}` does not exist; this server has `{}`.",
+                        shown(name),
+                        self.facts.served_model_name
+                    ),
                 )
             }),
         }

@@ -37,7 +37,8 @@ pub(crate) async fn chat(
         return Err(ApiError::bad("tools", "tools are not supported."));
     }
     let messages = messages(request.messages)?;
-    let input_ids = app.tokenizer.encode_chat(&messages);
+    let borrowed: Vec<_> = messages.iter().map(|(role, content)| ChatMessage { role, content }).collect();
+    let input_ids = app.tokenizer.encode_chat(&borrowed);
     app.engine.shared.metrics.stages.tokenize.observe(arrived.elapsed().as_secs_f64());
     let with_logprobs = request.logprobs.unwrap_or(false);
     let max_tokens = match request.max_completion_tokens {
@@ -47,6 +48,7 @@ pub(crate) async fn chat(
     let wishes = Wishes {
         sampling: request.sampling,
         max_tokens,
+        default_tokens: None,
         logprobs: with_logprobs.then(|| request.top_logprobs.unwrap_or(0)),
         rid: request.rid,
     };
@@ -83,8 +85,8 @@ pub(crate) async fn chat(
     Ok(Json(response).into_response())
 }
 
-/// The messages as text; other parts than text are refused.
-fn messages(messages: Vec<Message>) -> Result<Vec<ChatMessage>, ApiError> {
+/// Roles and texts of the messages; other parts than text are refused.
+fn messages(messages: Vec<Message>) -> Result<Vec<(String, String)>, ApiError> {
     if messages.is_empty() || messages.len() > MAX_MESSAGES {
         return Err(ApiError::bad("messages", format!("Between 1 and {MAX_MESSAGES} messages are taken.")));
     }
@@ -95,7 +97,8 @@ fn messages(messages: Vec<Message>) -> Result<Vec<ChatMessage>, ApiError> {
             let mut all = String::new();
             for part in parts {
                 if part.kind != "text" {
-                    let message = format!("A part of type `{}` is not supported, only text.", shown(&part.kind));
+                    let message =
+                        format!("A part of type `{}` is not supported, only text.", shown(&part.kind));
                     return Err(ApiError::bad("messages", message));
                 }
                 all.push_str(&part.text.unwrap_or_default());
@@ -111,13 +114,13 @@ fn messages(messages: Vec<Message>) -> Result<Vec<ChatMessage>, ApiError> {
                 let message = format!("No role `{}`; known: {known}.", shown(&message.role));
                 return Err(ApiError::bad("messages", message));
             }
-            Ok(ChatMessage { role: message.role, content: text(message.content)? })
+            Ok((message.role, text(message.content)?))
         })
         .collect()
 }
 
 fn logprobs(answer: &Answer, tokens: &[TokenLogprob]) -> ChatLogprobs {
-    let tokenizer = &answer.app().tokenizer;
+    let tokenizer = answer.app().tokenizer;
     let content = tokens.iter().map(|token| ChatTokenLogprob {
         token: answer.token_text(token.id),
         logprob: token.logprob,

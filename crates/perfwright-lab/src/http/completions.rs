@@ -15,14 +15,12 @@ use super::info::{self, now};
 use super::prepare::{MAX_PROMPTS, Wishes, prepare};
 use super::sse::{self, Format, data};
 use super::wire::common::{Prompt, Usage};
-use super::wire::completions::{
-    CompletionChoice, CompletionLogprobs, CompletionRequest, CompletionResponse,
-};
+use super::wire::completions::{CompletionChoice, CompletionLogprobs, CompletionRequest, CompletionResponse};
 use crate::engine::handle::NewRequest;
 use crate::engine::request::{Chunk, Finish, TokenLogprob};
 
 /// Tokens of a completion that names no number, as OpenAI has it.
-const DEFAULT_TOKENS: u64 = 16;
+const DEFAULT_TOKENS: usize = 16;
 
 pub(crate) async fn completions(
     State(app): State<Arc<App>>,
@@ -65,7 +63,7 @@ fn prepare_all(
     if request.best_of.is_some_and(|n| n != 1) {
         return Err(ApiError::bad("best_of", "Only best_of = 1 is supported."));
     }
-    let encode = |text: &String| app.tokenizer.encode(text);
+    let encode = |text: &String| app.tokenizer.encode_prompt(text);
     let prompts = match &request.prompt {
         Prompt::Text(text) => vec![encode(text)],
         Prompt::Ids(ids) => vec![ids.clone()],
@@ -78,7 +76,8 @@ fn prepare_all(
     app.engine.shared.metrics.stages.tokenize.observe(arrived.elapsed().as_secs_f64());
     let wishes = Wishes {
         sampling: request.sampling.clone(),
-        max_tokens: ("max_tokens", Some(request.max_tokens.unwrap_or(DEFAULT_TOKENS))),
+        max_tokens: ("max_tokens", request.max_tokens),
+        default_tokens: Some(DEFAULT_TOKENS),
         logprobs: request.logprobs,
         rid: request.rid.clone(),
     };

@@ -35,7 +35,8 @@ pub(crate) async fn flush(State(app): State<Arc<App>>) -> Response {
     match asked {
         Ok(Some(true)) => (StatusCode::OK, "Cache flushed.\n").into_response(),
         Ok(Some(false)) => {
-            (StatusCode::BAD_REQUEST, "The cache was not flushed: requests are running or waiting.\n").into_response()
+            (StatusCode::BAD_REQUEST, "The cache was not flushed: requests are running or waiting.\n")
+                .into_response()
         }
         _ => (StatusCode::SERVICE_UNAVAILABLE, "The scheduler does not answer.\n").into_response(),
     }

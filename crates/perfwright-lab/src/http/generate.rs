@@ -19,7 +19,7 @@ use crate::engine::handle::NewRequest;
 use crate::engine::request::{Chunk, Finish};
 
 /// Tokens where none are named, as SGLang has it.
-const DEFAULT_TOKENS: u64 = 128;
+const DEFAULT_TOKENS: usize = 128;
 
 pub(crate) async fn generate(
     State(app): State<Arc<App>>,
@@ -55,9 +55,9 @@ fn prepare_all(
             return Err(ApiError::bad("text", "Either text or input_ids should be provided, not both."));
         }
         (None, None) => return Err(ApiError::bad("text", "Either text or input_ids should be provided.")),
-        (Some(OneOrMany::One(text)), None) => (false, vec![app.tokenizer.encode(&text)]),
+        (Some(OneOrMany::One(text)), None) => (false, vec![app.tokenizer.encode_prompt(&text)]),
         (Some(OneOrMany::Many(texts)), None) => {
-            (true, texts.iter().take(MAX_PROMPTS + 1).map(|text| app.tokenizer.encode(text)).collect())
+            (true, texts.iter().take(MAX_PROMPTS + 1).map(|text| app.tokenizer.encode_prompt(text)).collect())
         }
         (None, Some(InputIds::One(ids))) => (false, vec![ids]),
         (None, Some(InputIds::Many(lists))) => (true, lists),
@@ -77,7 +77,8 @@ fn prepare_all(
     let requests = prompts.into_iter().zip(params).zip(rids).map(|((ids, params), rid)| {
         let params: SamplingParams = params.unwrap_or_default();
         let wishes = Wishes {
-            max_tokens: ("max_new_tokens", Some(params.max_new_tokens.unwrap_or(DEFAULT_TOKENS))),
+            max_tokens: ("max_new_tokens", params.max_new_tokens),
+            default_tokens: Some(DEFAULT_TOKENS),
             logprobs,
             rid,
             sampling: SamplingFields {

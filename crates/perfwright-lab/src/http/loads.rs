@@ -39,7 +39,7 @@ fn answer(app: &App, query: &LoadsQuery) -> Response {
     if query.format.as_deref() == Some("prometheus") {
         return ([(header::CONTENT_TYPE, text::CONTENT_TYPE)], prometheus(&loads)).into_response();
     }
-    let now = perfwright_evidence::time::timestamp(now_ms());
+    let now = perfwright_evidence::timestamp(now_ms());
     let body = json!({
         "timestamp": now,
         "version": app.facts.version,
@@ -60,7 +60,13 @@ fn load(app: &App, include: &[&str]) -> Value {
     let memory = &app.facts.memory;
     let mut put = |name: &str, value: Value| {
         if asked(name) {
-            let key = if name == "spec" { "speculative" } else if name == "disagg" { "disaggregation" } else { name };
+            let key = if name == "spec" {
+                "speculative"
+            } else if name == "disagg" {
+                "disaggregation"
+            } else {
+                name
+            };
             map.insert(key.to_owned(), value);
         }
     };

@@ -26,6 +26,8 @@ pub(crate) struct Wishes {
     pub(crate) sampling: SamplingFields,
     /// Tokens asked for and the name of the field.
     pub(crate) max_tokens: (&'static str, Option<u64>),
+    /// Tokens where none are asked for; `None` takes what the context leaves.
+    pub(crate) default_tokens: Option<usize>,
     pub(crate) logprobs: Option<usize>,
     pub(crate) rid: Option<String>,
 }
@@ -41,13 +43,16 @@ pub(crate) fn prepare(
     let fields = wishes.sampling;
     let sampling = sampling(&fields, arrived, app)?;
     let stop = StopRules {
-        max_new_tokens: new_tokens(app, input_ids.len(), wishes.max_tokens)?,
+        max_new_tokens: new_tokens(app, input_ids.len(), wishes.max_tokens, wishes.default_tokens)?,
         strings: stop_strings(fields.stop)?,
         token_ids: stop_tokens(fields.stop_token_ids)?,
         ignore_eos: fields.ignore_eos.unwrap_or(false),
     };
     if wishes.logprobs.is_some_and(|n| n > MAX_LOGPROBS) {
-        return Err(ApiError::bad("logprobs", format!("At most {MAX_LOGPROBS} log-probabilities are given.")));
+        return Err(ApiError::bad(
+            "logprobs",
+            format!("At most {MAX_LOGPROBS} log-probabilities are given."),
+        ));
     }
     if wishes.rid.as_ref().is_some_and(|rid| rid.len() > MAX_RID) {
         return Err(ApiError::bad("rid", format!("A rid has at most {MAX_RID} bytes.")));
@@ -62,22 +67,33 @@ fn check_prompt(app: &App, input_ids: &[u32]) -> Result<(), ApiError> {
         return Err(ApiError::bad("prompt", "The prompt is empty."));
     }
     if let Some(id) = input_ids.iter().find(|id| usize::try_from(**id).is_ok_and(|id| id >= vocabulary)) {
-        return Err(ApiError::bad("prompt", format!("The token {id} is not in the vocabulary of {vocabulary}.")));
+        return Err(ApiError::bad(
+            "prompt",
+            format!("The token {id} is not in the vocabulary of {vocabulary}."),
+        ));
     }
     let limit = app.facts.max_req_input_len;
     if input_ids.len() > limit {
         return Err(ApiError::bad(
             "prompt",
-            format!("Input length ({} tokens) exceeds the maximum allowed length ({limit} tokens).", input_ids.len()),
+            format!(
+                "Input length ({} tokens) exceeds the maximum allowed length ({limit} tokens).",
+                input_ids.len()
+            ),
         ));
     }
     Ok(())
 }
 
 /// Tokens to generate at most. A wish beyond the context is refused, no wish takes what is left.
-fn new_tokens(app: &App, prompt: usize, (param, asked): (&'static str, Option<u64>)) -> Result<usize, ApiError> {
+fn new_tokens(
+    app: &App,
+    prompt: usize,
+    (param, asked): (&'static str, Option<u64>),
+    default: Option<usize>,
+) -> Result<usize, ApiError> {
     let room = app.facts.max_req_len.saturating_sub(prompt);
-    let Some(asked) = asked else { return Ok(room.max(1)) };
+    let Some(asked) = asked else { return Ok(default.unwrap_or(room).min(room).max(1)) };
     let asked = usize::try_from(asked).unwrap_or(usize::MAX);
     if asked == 0 {
         return Err(ApiError::bad(param, format!("{param} must be at least 1.")));
@@ -99,7 +115,10 @@ fn new_tokens(app: &App, prompt: usize, (param, asked): (&'static str, Option<u6
 fn sampling(fields: &SamplingFields, arrived: Instant, app: &App) -> Result<Sampling, ApiError> {
     let temperature = fields.temperature.unwrap_or(1.0);
     if !(0.0..=100.0).contains(&temperature) {
-        return Err(ApiError::bad("temperature", format!("temperature must be in [0, 100], got {temperature}.")));
+        return Err(ApiError::bad(
+            "temperature",
+            format!("temperature must be in [0, 100], got {temperature}."),
+        ));
     }
     let top_p = fields.top_p.unwrap_or(1.0);
     if !(top_p > 0.0 && top_p <= 1.0) {
@@ -114,7 +133,9 @@ fn sampling(fields: &SamplingFields, arrived: Instant, app: &App) -> Result<Samp
         return Err(ApiError::bad("n", "Only n = 1 is supported."));
     }
     // Without a seed each request draws its own numbers; the time it came is as good as any.
-    let own = || app.engine.shared.started.elapsed().as_nanos() as u64 ^ u64::from(arrived.elapsed().subsec_nanos());
+    let own = || {
+        app.engine.shared.started.elapsed().as_nanos() as u64 ^ u64::from(arrived.elapsed().subsec_nanos())
+    };
     let seed = fields.seed.map_or_else(own, i64::cast_unsigned);
     Ok(Sampling { temperature, top_p, top_k, seed })
 }

@@ -41,7 +41,8 @@ pub(crate) fn response(answers: Vec<Answer>, mut format: impl Format) -> Respons
     let ready = format.opening(&answers).into_iter().map(|event| frame(&event)).collect();
     let open = answers.len();
     let body = Events { answers, format, ready, open, first: 0, ended: false };
-    let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    let headers =
+        [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
     (headers, Body::new(body)).into_response()
 }
 

@@ -6,6 +6,7 @@
 //! that the profiler wrote (pytorch/kineto libkineto/src/output_json.cpp).
 
 use std::io::{self, Write};
+use std::panic::Location;
 
 /// One operator of a pass. Times are nanoseconds since the trace's zero.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,8 @@ pub struct OpEvent {
 pub struct PassEvent {
     /// `step[EXTEND bs=1 toks=7 ..]`.
     pub label: String,
+    /// Where the engine runs it.
+    pub site: &'static Location<'static>,
     /// Start of the pass.
     pub start: u64,
     /// End of the pass.
@@ -181,8 +184,8 @@ impl<W: Write> Events<'_, W> {
         let index = self.indexed();
         let args = format!("\"External id\": {external}, \"Record function id\": 0, \"Ev Idx\": {index}");
         self.event("user_annotation", &pass.label, Lane::Host, span, &args)?;
-        let runner = concat!("crates/perfwright-lab/", "src/engine/pass.rs(1): forward");
-        let runner = self.frame(runner, None, span)?;
+        let runner = format!("{}({}): run_pass", pass.site.file(), pass.site.line());
+        let runner = self.frame(&runner, None, span)?;
         let model = self.frame(&format!("nn.Module: {model_class}_0"), Some(runner), span)?;
         let mut at = 0;
         while let Some(op) = pass.ops.get(at) {
@@ -280,6 +283,7 @@ mod tests {
         };
         let pass = PassEvent {
             label: "step[DECODE bs=2 toks=2]".to_owned(),
+            site: Location::caller(),
             start: 1_000,
             end: 9_500,
             ops: vec![op(None, 1_500, 2_000), op(Some(0), 2_000, 3_001), op(Some(1), 3_001, 4_000)],

@@ -15,8 +15,8 @@ const TOKEN_SECONDS: &[f64] = &[
 ];
 /// Upper bounds of the time in the waiting queue, seconds.
 const QUEUE_SECONDS: &[f64] = &[
-    0.000, 0.001, 0.005, 0.010, 0.020, 0.050, 0.100, 0.200, 0.500, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 15.0,
-    20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 200.0, 300.0, 400.0, 500.0, 600.0,
+    0.000, 0.001, 0.005, 0.010, 0.020, 0.050, 0.100, 0.200, 0.500, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 15.0, 20.0,
+    30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 200.0, 300.0, 400.0, 500.0, 600.0,
 ];
 /// Upper bounds of tokens in a request.
 const TOKENS: &[f64] =
@@ -187,7 +187,12 @@ impl Metrics {
         let (api, rank) = (Labels::Api, Labels::Rank);
         let stages = &self.stages;
         vec![
-            list.one("sglang:prompt_tokens_total", "Number of prefill tokens processed.", api, &self.prompt_tokens),
+            list.one(
+                "sglang:prompt_tokens_total",
+                "Number of prefill tokens processed.",
+                api,
+                &self.prompt_tokens,
+            ),
             list.one(
                 "sglang:generation_tokens_total",
                 "Number of generation tokens processed.",
@@ -245,7 +250,12 @@ impl Metrics {
                 rank,
                 &self.queued,
             ),
-            list.one("sglang:gen_throughput", "The generation throughput (token/s).", rank, &self.gen_throughput),
+            list.one(
+                "sglang:gen_throughput",
+                "The generation throughput (token/s).",
+                rank,
+                &self.gen_throughput,
+            ),
             list.one("sglang:cache_hit_rate", "The prefix cache hit rate.", rank, &self.cache_hit_rate),
             list.one(
                 "sglang:decode_sum_seq_lens",
@@ -273,7 +283,12 @@ impl Metrics {
                 rank,
                 &self.kv_used,
             ),
-            list.one("sglang:num_retracted_reqs", "The number of retracted requests.", rank, &self.retracted_now),
+            list.one(
+                "sglang:num_retracted_reqs",
+                "The number of retracted requests.",
+                rank,
+                &self.retracted_now,
+            ),
             list.one(
                 "sglang:num_retracted_requests_total",
                 "Total number of retracted requests.",
@@ -294,7 +309,12 @@ impl Metrics {
             ),
             list.one("sglang:utilization", "The utilization.", rank, &self.utilization),
             list.one("sglang:new_token_ratio", "The new token ratio.", rank, &self.new_token_ratio),
-            list.one("sglang:queue_time_seconds", "Histogram of queueing time in seconds.", rank, &self.queue_time),
+            list.one(
+                "sglang:queue_time_seconds",
+                "Histogram of queueing time in seconds.",
+                rank,
+                &self.queue_time,
+            ),
             list.many(
                 "sglang:cuda_graph_passes_total",
                 "Total number of forward passes categorized by CUDA graph.",

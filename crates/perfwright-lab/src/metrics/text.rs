@@ -96,11 +96,8 @@ mod tests {
         histogram.observe(0.1);
         histogram.observe(5.0);
         let labels = vec![("model_name", "a\"b\\c\n}".to_owned())];
-        let family = |name, value, labels| Family {
-            name,
-            help: "a\\b\nc",
-            series: vec![Series { labels, value }],
-        };
+        let family =
+            |name, value, labels| Family { name, help: "a\\b\nc", series: vec![Series { labels, value }] };
         let text = render(&[
             family("c_total", Value::Counter(counter), labels.clone()),
             family("g", Value::Gauge(gauge), vec![]),
