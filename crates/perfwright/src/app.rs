@@ -71,6 +71,7 @@ fn run(args: &[OsString], env: Environment) -> Exit {
         Command::Run(args) => cmd::run::run(&args, &mut context),
         Command::Trace(args) => cmd::trace::run(&args, &mut context),
         Command::Model(args) => cmd::model::run(&args, &mut context),
+        Command::Lab(args) => cmd::lab::run(&args, &mut context),
         Command::Explain(args) => cmd::explain::run(&args, &mut context),
         Command::Completions(args) => cmd::completions::run(&args, &mut context),
         Command::Man(args) => cmd::man::run(&args, &mut context),

@@ -2,6 +2,7 @@
 //!
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
+pub mod lab;
 pub mod model;
 pub mod run;
 pub mod trace;
@@ -82,6 +83,8 @@ pub enum Command {
     Trace(trace::TraceArgs),
     /// What a model must compute and hold, from its config.json
     Model(model::ModelArgs),
+    /// Run the lab, a small serving engine on the CPU
+    Lab(lab::LabArgs),
     /// Look at recorded runs and verify them
     Run(run::RunArgs),
     /// Explain a diagnostic code, or list all of them

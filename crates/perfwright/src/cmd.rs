@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod explain;
+pub(crate) mod lab;
 pub(crate) mod man;
 pub(crate) mod markdown_help;
 pub(crate) mod model;
