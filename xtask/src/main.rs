@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line for developers")]
 
 mod generate;
+mod soak;
 mod test;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use xtask::tidy;
 
 const USAGE: &str = "usage: cargo xtask NAME ...
   test                            every test; with ../shared/data also those that need it
+  soak lab [SECONDS]              load on the lab, 60 s where no time is given; needs a release build
   tidy                            rules about the repository
   gen-examples                    the traces under examples/
   gen-trace OUT [OPTIONS]         a realistic trace and OUT.truth.json (.gz by name); `gen-trace --help` lists options
@@ -39,6 +41,7 @@ fn run_tidy() -> Result<ExitCode, String> {
 fn dispatch(name: &str, rest: &[String]) -> Result<ExitCode, String> {
     match name {
         "test" => return test::run(&root(), rest),
+        "soak" => return soak::run(&root(), rest),
         "tidy" => return run_tidy(),
         "gen-examples" => xtask::examples::write_all(&root())?,
         "gen-trace" => generate::trace(rest, false)?,

@@ -266,10 +266,13 @@ fn divide(
     let token = KvCache::bytes_per_token(config) as u64;
     let page = token * settings.page_size as u64;
     let fraction = settings.mem_fraction;
+    let asked = settings.max_total_tokens.map(|tokens| tokens.div_ceil(settings.page_size.max(1)) as u64);
+    // Without a budget the cache has a size of its own, and the budget is what holds it.
+    let asked = asked.or_else(|| settings.mem_budget.is_none().then_some(DEFAULT_KV / page.max(1)));
     let budget = settings.mem_budget.unwrap_or_else(|| {
-        let wanted = settings.max_total_tokens.map_or(DEFAULT_KV, |n| (n as u64 * token).max(DEFAULT_KV));
-        let least = ((weights + wanted) as f64 / fraction).max((weights + wanted + workspace) as f64);
-        (least as u64).div_ceil(BUDGET_STEP) * BUDGET_STEP
+        let kept = asked.unwrap_or(0).saturating_mul(page).saturating_add(weights);
+        let least = (kept as f64 / fraction).max(kept.saturating_add(workspace) as f64);
+        (least as u64).div_ceil(BUDGET_STEP).saturating_mul(BUDGET_STEP)
     });
     let share = (budget as f64 * fraction) as u64;
     if share < weights + page {
@@ -280,7 +283,6 @@ fn divide(
         });
     }
     let profiled = (share - weights) / page.max(1);
-    let asked = settings.max_total_tokens.map(|tokens| tokens.div_ceil(settings.page_size) as u64);
     let pages = asked.unwrap_or(profiled).min(profiled).max(1);
     let kv = pages * page;
     let left = budget - weights - kv;

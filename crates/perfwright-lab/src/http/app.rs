@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -84,6 +85,7 @@ impl FromRequest<Arc<App>> for Raw {
         };
         let stated = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         if stated.and_then(|text| text.parse::<u64>().ok()).is_some_and(|bytes| bytes > limit as u64) {
+            drain(request.into_body(), limit).await;
             return Err(too_large());
         }
         let body = Limited::new(request.into_body(), limit).collect();
@@ -94,6 +96,20 @@ impl FromRequest<Arc<App>> for Raw {
             Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")),
         }
     }
+}
+
+/// Reads what is left of a refused body, within bounds: a client that is still sending would not see the answer.
+async fn drain(mut body: axum::body::Body, limit: usize) {
+    let all = async {
+        let mut left = limit.saturating_mul(4);
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(bytes) else { return };
+            left = rest;
+        }
+    };
+    // Whoever sends slower than that has had his chance.
+    let _ = tokio::time::timeout(Duration::from_secs(2), all).await;
 }
 
 /// A body that is JSON of the wanted kind.

@@ -6,7 +6,6 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
 
 use super::active::Answer;
 use super::app::{App, Body};
@@ -127,8 +126,8 @@ fn logprobs(answer: &Answer, tokens: &[TokenLogprob], mut offset: usize) -> Comp
         offset += text.chars().count();
         out.tokens.push(text);
         out.token_logprobs.push(token.logprob);
-        let top = token.top.iter().map(|(id, logprob)| (answer.token_text(*id), Value::from(*logprob)));
-        out.top_logprobs.push(top.collect::<Map<_, _>>());
+        let top = token.top.iter().map(|(id, logprob)| (answer.token_text(*id), *logprob));
+        out.top_logprobs.push(top.collect());
     }
     out
 }

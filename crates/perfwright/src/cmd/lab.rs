@@ -5,9 +5,7 @@ use std::time::Duration;
 use perfwright_lab::engine::startup::{EngineOptions, ModelSource, StartError};
 use perfwright_lab::http::server::{self, ServeError, Server};
 use perfwright_lab::log::{Level, Log};
-use perfwright_lab::settings::{
-    EngineSettings, FAULTS, Faults, HttpSettings, RequestLog, SchedulePolicy,
-};
+use perfwright_lab::settings::{EngineSettings, FAULTS, Faults, HttpSettings, RequestLog, SchedulePolicy};
 use perfwright_lab::{LabError, OpTable};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,8 +38,10 @@ fn serve(args: &ServeArgs, context: &mut Context) -> Outcome {
         .map_err(|e| outside("cannot start the server", &e))?;
     let ended = runtime.block_on(async {
         // Before the server starts, so that a signal while it does is not lost.
-        let mut terminate = signal(SignalKind::terminate()).map_err(|e| outside("cannot wait for signals", &e))?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| outside("cannot wait for signals", &e))?;
+        let mut terminate =
+            signal(SignalKind::terminate()).map_err(|e| outside("cannot wait for signals", &e))?;
+        let mut interrupt =
+            signal(SignalKind::interrupt()).map_err(|e| outside("cannot wait for signals", &e))?;
         let mut server =
             server::start(engine, http, env!("PW_VERSION"), log).await.map_err(|e| diagnostic(&e))?;
         context.text(&format!("listening on http://{}\n", server.address()))?;
@@ -162,7 +162,9 @@ fn model(error: &LabError) -> Diagnostic {
                 .cause(cause.clone())
         }
         LabError::Unsupported { path, what, hint } => {
-            Diagnostic::new(codes::LAB_MODEL, format!("{what} is not supported")).file(path).help(hint.clone())
+            Diagnostic::new(codes::LAB_MODEL, format!("{what} is not supported"))
+                .file(path)
+                .help(hint.clone())
         }
         LabError::Setting { .. } => Diagnostic::new(codes::LAB_SETTING, error.to_string()),
         other => Diagnostic::new(codes::LAB_ENDED, other.to_string()),

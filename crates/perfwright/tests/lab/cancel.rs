@@ -94,6 +94,12 @@ fn batch_and_chunks_do_not_change_an_answer() {
     };
     let alone = answers(&["--max-running-requests", "1", "--chunked-prefill-size", "-1"]);
     assert_eq!(alone, answers(&["--chunked-prefill-size", "13"]));
-    assert_eq!(alone, answers(&["--chunked-prefill-size", "16", "--enable-mixed-chunk", "--page-size", "32"]));
-    assert_eq!(alone, answers(&["--schedule-policy", "lof", "--max-running-requests", "3", "--threads", "1"]));
+    assert_eq!(
+        alone,
+        answers(&["--chunked-prefill-size", "16", "--enable-mixed-chunk", "--page-size", "32"])
+    );
+    assert_eq!(
+        alone,
+        answers(&["--schedule-policy", "lof", "--max-running-requests", "3", "--threads", "1"])
+    );
 }

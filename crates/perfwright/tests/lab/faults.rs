@@ -70,7 +70,8 @@ fn slow_prefill_shows_where_it_is() {
     assert_eq!(lab.post("/generate", &tokens(4)).status, 200);
     assert!(began.elapsed() >= Duration::from_millis(60));
     assert!(lab.metric("sglang:time_to_first_token_seconds_sum", "") >= 0.06);
-    let stage = |name: &str| lab.metric("sglang:per_stage_req_latency_seconds_sum", &format!("stage=\"{name}\""));
+    let stage =
+        |name: &str| lab.metric("sglang:per_stage_req_latency_seconds_sum", &format!("stage=\"{name}\""));
     assert!(stage("prefill_forward") >= 0.06);
     assert!(stage("prefill_waiting") < 0.06);
     assert!(lab.log().contains("Faults are on: slow-prefill=60"));

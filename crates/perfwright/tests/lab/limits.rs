@@ -38,13 +38,11 @@ fn a_full_queue_is_a_503_and_loses_nothing() {
     let body = json!({"text": "x", "stream": true, "sampling_params": params});
     let mut running = lab.open("/generate", &body);
     running.event().unwrap().unwrap();
-    let waiting: Vec<_> = (0..2)
-        .map(|_| lab.open("/generate", &body))
-        .inspect(|reply| assert_eq!(reply.status, 200))
-        .collect();
+    let waiting: Vec<_> =
+        (0..2).map(|_| lab.open("/generate", &body)).inspect(|reply| assert_eq!(reply.status, 200)).collect();
     let refused = lab.post("/generate", &body);
     assert_eq!((refused.status, refused.body.contains("The request queue is full.")), (503, true));
-    assert_eq!(lab.load()["num_waiting_reqs"], 2);
+    lab.until("the snapshot shows them", |lab| lab.load()["num_waiting_reqs"] == 2);
     // Passive endpoints and the health check do not depend on a place in the queue.
     assert_eq!(lab.get("/health").status, 200);
     assert_eq!(lab.get("/metrics").status, 200);

@@ -22,7 +22,10 @@ fn generate_streams_all_text_so_far() {
     let events = lab.open("/generate", &request).events();
     assert_eq!(events.len(), 12);
     for (n, event) in events.iter().enumerate() {
-        assert_eq!(event["output_ids"].as_array().unwrap()[..], whole["output_ids"].as_array().unwrap()[..=n]);
+        assert_eq!(
+            event["output_ids"].as_array().unwrap()[..],
+            whole["output_ids"].as_array().unwrap()[..=n]
+        );
         assert!(whole["text"].as_str().unwrap().starts_with(event["text"].as_str().unwrap()));
         assert_eq!(event["meta_info"]["finish_reason"].is_null(), n < 11);
     }
@@ -33,7 +36,8 @@ fn generate_streams_all_text_so_far() {
 fn generate_takes_lists() {
     let lab = Lab::start(&[]);
     let params = json!({"max_new_tokens": 3, "temperature": 0});
-    let both = lab.post("/generate", &json!({"text": ["a", "b"], "rid": "r", "sampling_params": params})).json();
+    let both =
+        lab.post("/generate", &json!({"text": ["a", "b"], "rid": "r", "sampling_params": params})).json();
     let ids: Vec<_> = both.as_array().unwrap().iter().map(|e| e["meta_info"]["id"].clone()).collect();
     assert_eq!(ids, ["r_0", "r_1"]);
     let a = lab.post("/generate", &json!({"input_ids": [256, 97], "sampling_params": params})).json();
@@ -41,7 +45,8 @@ fn generate_takes_lists() {
     let each = json!([{"max_new_tokens": 1}, {"max_new_tokens": 2}]);
     let answer = lab.post("/generate", &json!({"text": ["a", "b"], "sampling_params": each})).json();
     assert_eq!(answer[1]["meta_info"]["completion_tokens"], 2);
-    let streamed = lab.open("/generate", &json!({"text": ["a", "b"], "stream": true, "sampling_params": params}));
+    let streamed =
+        lab.open("/generate", &json!({"text": ["a", "b"], "stream": true, "sampling_params": params}));
     let last: Vec<Value> =
         streamed.events().into_iter().filter(|e| !e["meta_info"]["finish_reason"].is_null()).collect();
     assert_eq!(last.len(), 2);

@@ -106,8 +106,11 @@ fn log_probabilities_belong_to_the_tokens() {
         .json();
     let logprobs = &answer["choices"][0]["logprobs"];
     assert_eq!(logprobs["tokens"].as_array().unwrap().len(), 5);
-    for (chosen, top) in
-        logprobs["token_logprobs"].as_array().unwrap().iter().zip(logprobs["top_logprobs"].as_array().unwrap())
+    for (chosen, top) in logprobs["token_logprobs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(logprobs["top_logprobs"].as_array().unwrap())
     {
         let best = top.as_object().unwrap().values().filter_map(Value::as_f64).fold(f64::MIN, f64::max);
         assert_eq!(chosen.as_f64().unwrap(), best, "greedy takes the likeliest");
@@ -149,7 +152,12 @@ fn what_cannot_be_done_is_refused_with_a_body_that_says_so() {
         (400, "/v1/completions", r#"{"prompt": []}"#, "empty"),
         (400, "/v1/chat/completions", r#"{"messages": []}"#, "messages"),
         (400, "/v1/chat/completions", r#"{"messages": [{"role": "king", "content": "x"}]}"#, "role"),
-        (400, "/v1/chat/completions", r#"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#, "text"),
+        (
+            400,
+            "/v1/chat/completions",
+            r#"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#,
+            "text",
+        ),
         (404, "/v1/nothing", "{}", "no /v1/nothing"),
         (405, "/v1/models", "{}", "POST"),
     ] {

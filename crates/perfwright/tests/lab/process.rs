@@ -53,7 +53,8 @@ fn the_startup_log_states_terms_that_add_up() {
     assert!((total - weights - kv - work - free).abs() < 4e-6, "{log}");
     let identity = line("Memory identity in bytes");
     let bytes = |mark: &str| after(identity, mark);
-    let sum = bytes("= weights ") + bytes("KV cache ") + bytes("activations ") + bytes("graph ") + bytes("free ");
+    let sum =
+        bytes("= weights ") + bytes("KV cache ") + bytes("activations ") + bytes("graph ") + bytes("free ");
     assert_eq!(bytes("budget "), sum, "{identity}");
     assert_eq!(bytes("KV cache "), 4096.0 * bytes("tokens x "));
     assert!(line("server_args=ServerArgs(").contains("max_total_tokens=4096"));
@@ -71,6 +72,9 @@ fn a_signal_lets_running_requests_end_and_refuses_new_ones() {
     assert_eq!(code, Some(0), "{log}");
     let last = rest.join().unwrap().pop().unwrap();
     assert_eq!(last["meta_info"]["completion_tokens"], 200);
-    assert!(log.contains("Prefill batch, #new-seq: 1, #new-token: 2, #cached-token: 0, token usage: 0.00"), "{log}");
+    assert!(
+        log.contains("Prefill batch, #new-seq: 1, #new-token: 2, #cached-token: 0, token usage: 0.00"),
+        "{log}"
+    );
     assert!(log.contains("Decode batch, #running-req: 1, #token: "), "{log}");
 }

@@ -72,9 +72,8 @@ impl Lab {
     /// A metric without labels but its model, or with exactly the given text among its labels.
     pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
         let text = self.get("/metrics").body;
-        let line = text.lines().find(|line| {
-            line.split(['{', ' ']).next() == Some(name) && line.contains(label)
-        });
+        let line =
+            text.lines().find(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
             .unwrap_or_else(|| panic!("no {name} {label} in {text}"))
     }

@@ -71,7 +71,14 @@ fn streams_and_cancellations_leave_nothing_behind() {
     let seconds = std::env::var("PERFWRIGHT_SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(3);
     // The cache is small enough that requests wait and are retracted.
     let lab = Lab::start(&[
-        "--ops", "fused", "--max-total-tokens", "6144", "--chunked-prefill-size", "128", "--log-level", "warning",
+        "--ops",
+        "fused",
+        "--max-total-tokens",
+        "6144",
+        "--chunked-prefill-size",
+        "128",
+        "--log-level",
+        "warning",
     ]);
     let truth: Vec<Value> = (0..REQUESTS)
         .map(|n| {
@@ -103,7 +110,9 @@ fn streams_and_cancellations_leave_nothing_behind() {
             memory.push(resident_kb(lab.pid()));
         }
     });
-    lab.until("all have left", |lab| lab.load()["num_running_reqs"] == 0 && lab.load()["num_used_tokens"] == 0);
+    lab.until("all have left", |lab| {
+        lab.load()["num_running_reqs"] == 0 && lab.load()["num_used_tokens"] == 0
+    });
     lab.until("all are counted", |lab| {
         let ended = seen.finished.load(Ordering::Relaxed) + seen.cancelled.load(Ordering::Relaxed) + REQUESTS;
         lab.metric("sglang:num_requests_total", "") == ended as f64

@@ -1,7 +1,9 @@
 //! `/v1/completions`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::common::{Prompt, SamplingFields, StreamOptions, Usage};
 
@@ -49,6 +51,6 @@ pub(crate) struct CompletionChoice {
 pub(crate) struct CompletionLogprobs {
     pub(crate) tokens: Vec<String>,
     pub(crate) token_logprobs: Vec<f32>,
-    pub(crate) top_logprobs: Vec<Map<String, Value>>,
+    pub(crate) top_logprobs: Vec<BTreeMap<String, f32>>,
     pub(crate) text_offset: Vec<usize>,
 }
