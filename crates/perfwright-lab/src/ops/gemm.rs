@@ -32,12 +32,18 @@ pub(crate) fn tile_onto<const FMA: bool, const R: usize>(
     panel: &[[f32; PANEL]],
     acc: &mut [[f32; PANEL]; R],
 ) {
-    let rows = rows.map(|row| &row[..panel.len()]);
+    assert!(rows.iter().all(|row| row.len() >= panel.len()), "a row has an element for each input");
     for (k, weights) in panel.iter().enumerate() {
+        let x: [f32; R] = std::array::from_fn(|r| {
+            #[expect(unsafe_code, reason = "checks of eight lengths in the innermost loop halve its speed")]
+            // SAFETY: `k` is below the length of `panel`, which the assertion holds against every row.
+            unsafe {
+                *rows[r].get_unchecked(k)
+            }
+        });
         for r in 0..R {
-            let x = rows[r][k];
             for lane in 0..PANEL {
-                acc[r][lane] = fma::<FMA>(weights[lane], x, acc[r][lane]);
+                acc[r][lane] = fma::<FMA>(weights[lane], x[r], acc[r][lane]);
             }
         }
     }
