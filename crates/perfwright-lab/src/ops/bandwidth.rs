@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::lanes::Lanes;
 use super::simd::{Simd, for_simd};
 
 /// Bytes per second that reading takes, with `threads` threads, best of `repeats` passes over `bytes` bytes.
@@ -57,17 +58,19 @@ pub fn measure_triad(threads: usize, bytes: usize, repeats: usize) -> Option<f64
 }
 
 #[inline(always)]
-fn sum_body<const FMA: bool>(part: &[f32], total: &mut f32) {
+fn sum_body<V: Lanes>(part: &[f32], total: &mut f32) {
     // Eight chains of a vector each, so that the additions wait for memory only.
-    let mut lanes = [[0.0f32; 16]; 8];
-    for block in part.as_chunks::<128>().0 {
-        for (lanes, x) in lanes.iter_mut().zip(block.as_chunks::<16>().0) {
-            for i in 0..16 {
-                lanes[i] += x[i];
-            }
+    let mut lanes = [0.0f32; 128];
+    let (blocks, _) = part.as_chunks::<128>();
+    for b in 0..blocks.len() {
+        for i in 0..128 {
+            lanes[i] += blocks[b][i];
         }
     }
-    *total = lanes.as_flattened().iter().sum();
+    *total = 0.0;
+    for i in 0..128 {
+        *total += lanes[i];
+    }
 }
 
 for_simd! { fn sum_simd(part: &[f32], total: &mut f32) = sum_body; }
