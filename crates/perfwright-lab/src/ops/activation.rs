@@ -1,14 +1,16 @@
 //! `silu(gate) * up` as a pass of its own.
 
+use super::lanes::Lanes;
 use super::math::silu;
 use super::pool::Context;
 use super::shared::Shared;
 use super::simd::for_simd;
 
 #[inline(always)]
-fn silu_mul_slice<const FMA: bool>(gate: &mut [f32], up: &[f32]) {
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = silu::<FMA>(*gate) * up;
+fn silu_mul_slice<V: Lanes>(gate: &mut [f32], up: &[f32]) {
+    let up = &up[..gate.len()];
+    for i in 0..gate.len() {
+        gate[i] = silu::<V>(gate[i]) * up[i];
     }
 }
 

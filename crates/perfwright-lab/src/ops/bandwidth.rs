@@ -5,6 +5,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::lanes::Lanes;
+use super::simd::{Simd, for_simd};
+
 /// Bytes per second that reading takes, with `threads` threads, best of `repeats` passes over `bytes` bytes.
 ///
 /// A decode step reads weights and cache and writes next to nothing, so reading is the fitting limit; `bytes` has to
@@ -54,12 +57,26 @@ pub fn measure_triad(threads: usize, bytes: usize, repeats: usize) -> Option<f64
     Some((3 * n * size_of::<f32>()) as f64 / best)
 }
 
-fn sum(part: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 64];
-    for block in part.as_chunks::<64>().0 {
-        for (lane, x) in lanes.iter_mut().zip(block) {
-            *lane += x;
+#[inline(always)]
+fn sum_body<V: Lanes>(part: &[f32], total: &mut f32) {
+    // Eight chains of a vector each, so that the additions wait for memory only.
+    let mut lanes = [0.0f32; 128];
+    let (blocks, _) = part.as_chunks::<128>();
+    for b in 0..blocks.len() {
+        for i in 0..128 {
+            lanes[i] += blocks[b][i];
         }
     }
-    lanes.iter().sum()
+    *total = 0.0;
+    for i in 0..128 {
+        *total += lanes[i];
+    }
+}
+
+for_simd! { fn sum_simd(part: &[f32], total: &mut f32) = sum_body; }
+
+fn sum(part: &[f32]) -> f32 {
+    let mut total = 0.0;
+    sum_simd(Simd::detect(), part, &mut total);
+    total
 }

@@ -3,6 +3,7 @@
 //! An output is one chain `acc = x[k] * w[k] + acc` over `k = 0, 1, ...`: lanes are outputs, never parts of a sum. So
 //! the number of rows in a tile, the width of the vectors and the number of threads do not change a bit.
 
+use super::lanes::Lanes;
 use super::math::silu;
 use super::packed::{PANEL, Packed, Panels};
 use super::pool::Context;
@@ -16,30 +17,37 @@ const ROW_BLOCK: usize = 64;
 
 /// One panel times `R` rows.
 #[inline(always)]
-pub(crate) fn tile<const FMA: bool, const R: usize>(
-    rows: [&[f32]; R],
-    panel: &[[f32; PANEL]],
-) -> [[f32; PANEL]; R] {
+pub(crate) fn tile<V: Lanes, const R: usize>(rows: [&[f32]; R], panel: &[[f32; PANEL]]) -> [[f32; PANEL]; R] {
     let mut acc = [[0.0f32; PANEL]; R];
-    tile_onto::<FMA, R>(rows, panel, &mut acc);
+    tile_onto::<V, R>(rows, panel, &mut acc);
     acc
 }
 
 /// One panel times `R` rows, continuing the chains in `acc`.
 #[inline(always)]
-pub(crate) fn tile_onto<const FMA: bool, const R: usize>(
+pub(crate) fn tile_onto<V: Lanes, const R: usize>(
     rows: [&[f32]; R],
     panel: &[[f32; PANEL]],
     acc: &mut [[f32; PANEL]; R],
 ) {
-    let rows = rows.map(|row| &row[..panel.len()]);
-    for (k, weights) in panel.iter().enumerate() {
+    for r in 0..R {
+        assert!(rows[r].len() >= panel.len(), "a row has an element for each input");
+    }
+    let mut sums = [V::load(&acc[0]); R];
+    for r in 1..R {
+        sums[r] = V::load(&acc[r]);
+    }
+    for k in 0..panel.len() {
+        let weights = V::load(&panel[k]);
         for r in 0..R {
-            let x = rows[r][k];
-            for lane in 0..PANEL {
-                acc[r][lane] = fma::<FMA>(weights[lane], x, acc[r][lane]);
-            }
+            #[expect(unsafe_code, reason = "checks of eight lengths in the innermost loop halve its speed")]
+            // SAFETY: `k` is below the length of `panel`, which the assertion holds against every row.
+            let x = unsafe { *rows[r].get_unchecked(k) };
+            sums[r] = weights.mul_add(x, sums[r]);
         }
+    }
+    for r in 0..R {
+        sums[r].store(&mut acc[r]);
     }
 }
 
@@ -48,6 +56,17 @@ pub(crate) fn tile_onto<const FMA: bool, const R: usize>(
 pub(crate) struct Rows<'a> {
     pub(crate) data: &'a [f32],
     pub(crate) count: usize,
+}
+
+impl<'a> Rows<'a> {
+    #[inline(always)]
+    fn rows<const R: usize>(self, first: usize, inputs: usize) -> [&'a [f32]; R] {
+        let mut rows: [&[f32]; R] = [&[]; R];
+        for r in 0..R {
+            rows[r] = &self.data[(first + r) * inputs..(first + r + 1) * inputs];
+        }
+        rows
+    }
 }
 
 /// Where the product goes: rows `stride` apart, columns from `column` on.
@@ -73,7 +92,11 @@ impl Target<'_> {
         #[expect(unsafe_code, reason = "tasks write disjoint columns of one matrix")]
         // SAFETY: a panel belongs to one task, which writes each row of it once; no other task has these columns.
         let slots = unsafe { self.data.range(row * self.stride + self.column + from, len) };
-        slots.copy_from_slice(&values[..len]);
+        if let Ok(slots) = <&mut [f32; PANEL]>::try_from(&mut *slots) {
+            *slots = *values;
+        } else {
+            slots.copy_from_slice(&values[..len]);
+        }
     }
 }
 
@@ -105,27 +128,22 @@ macro_rules! in_tiles {
 pub(crate) use in_tiles;
 
 #[inline(always)]
-fn product<const FMA: bool>(
-    x: Rows<'_>,
-    w: &Packed,
-    panels: Panels,
-    first: usize,
-    end: usize,
-    target: Target<'_>,
-) {
+fn product<V: Lanes>(x: Rows<'_>, w: &Packed, panels: Panels, first: usize, end: usize, target: Target<'_>) {
     let inputs = w.inputs;
-    for block in (0..x.count).step_by(ROW_BLOCK) {
+    let mut block = 0;
+    while block < x.count {
         let block_end = (block + ROW_BLOCK).min(x.count);
         for p in first..end {
             let (panel, _) = w.panel(panels.first + p * panels.step).as_chunks::<PANEL>();
             in_tiles!(block, block_end, |row, R| {
-                let rows: [&[f32]; R] = std::array::from_fn(|r| &x.data[(row + r) * inputs..][..inputs]);
-                let acc = tile::<FMA, R>(rows, panel);
-                for (r, values) in acc.iter().enumerate() {
-                    target.put(row + r, p, panels.outputs, values);
+                let rows = x.rows::<R>(row, inputs);
+                let acc = tile::<V, R>(rows, panel);
+                for r in 0..R {
+                    target.put(row + r, p, panels.outputs, &acc[r]);
                 }
             });
         }
+        block = block_end;
     }
 }
 
@@ -135,33 +153,28 @@ for_simd! {
 
 /// Panels of gate and up projection side by side: `silu(gate) * up` is written, gate and up never are.
 #[inline(always)]
-fn gated<const FMA: bool>(
-    x: Rows<'_>,
-    w: &Packed,
-    outputs: usize,
-    first: usize,
-    end: usize,
-    target: Target<'_>,
-) {
+fn gated<V: Lanes>(x: Rows<'_>, w: &Packed, outputs: usize, first: usize, end: usize, target: Target<'_>) {
     let inputs = w.inputs;
-    for block in (0..x.count).step_by(ROW_BLOCK) {
+    let mut block = 0;
+    while block < x.count {
         let block_end = (block + ROW_BLOCK).min(x.count);
         for p in first..end {
             let (gate, _) = w.panel(2 * p).as_chunks::<PANEL>();
             let (up, _) = w.panel(2 * p + 1).as_chunks::<PANEL>();
             in_tiles!(block, block_end, |row, R| {
-                let rows: [&[f32]; R] = std::array::from_fn(|r| &x.data[(row + r) * inputs..][..inputs]);
-                let gates = tile::<FMA, R>(rows, gate);
-                let ups = tile::<FMA, R>(rows, up);
+                let rows = x.rows::<R>(row, inputs);
+                let gates = tile::<V, R>(rows, gate);
+                let ups = tile::<V, R>(rows, up);
                 for r in 0..R {
                     let mut values = [0.0f32; PANEL];
                     for lane in 0..PANEL {
-                        values[lane] = silu::<FMA>(gates[r][lane]) * ups[r][lane];
+                        values[lane] = silu::<V>(gates[r][lane]) * ups[r][lane];
                     }
                     target.put(row + r, p, outputs, &values);
                 }
             });
         }
+        block = block_end;
     }
 }
 

@@ -1,52 +1,59 @@
 //! RMSNorm and the residual stream.
 
+use super::lanes::Lanes;
 use super::math::sum_of_squares;
 use super::pool::Context;
 use super::shared::Shared;
 use super::simd::for_simd;
 
 #[inline(always)]
-fn norm_rows<const FMA: bool>(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+fn norm_rows<V: Lanes>(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     let width = weight.len();
-    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        norm_row::<FMA>(x, weight, eps, out);
+    for row in 0..x.len() / width {
+        let range = row * width..(row + 1) * width;
+        norm_row::<V>(&x[range.clone()], weight, eps, &mut out[range]);
     }
 }
 
 #[inline(always)]
-fn norm_row<const FMA: bool>(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    let scale = 1.0 / (sum_of_squares::<FMA>(x) / x.len() as f32 + eps).sqrt();
-    for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
-        *out = x * scale * w;
+fn norm_row<V: Lanes>(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let scale = 1.0 / (sum_of_squares::<V>(x) / x.len() as f32 + eps).sqrt();
+    let width = x.len();
+    let (weight, out) = (&weight[..width], &mut out[..width]);
+    for i in 0..width {
+        out[i] = x[i] * scale * weight[i];
     }
 }
 
 #[inline(always)]
-fn norm_in_place<const FMA: bool>(x: &mut [f32], weight: &[f32], eps: f32) {
-    for x in x.chunks_exact_mut(weight.len()) {
-        let scale = 1.0 / (sum_of_squares::<FMA>(x) / x.len() as f32 + eps).sqrt();
-        for (x, w) in x.iter_mut().zip(weight) {
-            *x = *x * scale * w;
+fn norm_in_place<V: Lanes>(x: &mut [f32], weight: &[f32], eps: f32) {
+    let width = weight.len();
+    for row in 0..x.len() / width {
+        let x = &mut x[row * width..(row + 1) * width];
+        let scale = 1.0 / (sum_of_squares::<V>(x) / width as f32 + eps).sqrt();
+        for i in 0..width {
+            x[i] = x[i] * scale * weight[i];
         }
     }
 }
 
 #[inline(always)]
-fn add_norm_rows<const FMA: bool>(x: &mut [f32], y: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+fn add_norm_rows<V: Lanes>(x: &mut [f32], y: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     let width = weight.len();
     for ((x, y), out) in x.chunks_exact_mut(width).zip(y.chunks_exact(width)).zip(out.chunks_exact_mut(width))
     {
         for (x, y) in x.iter_mut().zip(y) {
             *x += y;
         }
-        norm_row::<FMA>(x, weight, eps, out);
+        norm_row::<V>(x, weight, eps, out);
     }
 }
 
 #[inline(always)]
-fn add_rows<const FMA: bool>(x: &mut [f32], y: &[f32]) {
-    for (x, y) in x.iter_mut().zip(y) {
-        *x += y;
+fn add_rows<V: Lanes>(x: &mut [f32], y: &[f32]) {
+    let y = &y[..x.len()];
+    for i in 0..x.len() {
+        x[i] += y[i];
     }
 }
 

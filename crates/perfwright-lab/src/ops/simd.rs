@@ -1,5 +1,7 @@
 //! Which vector instructions the kernels are compiled for, chosen once when a model is built.
 
+use super::lanes::Lanes;
+
 /// Vector instructions. AVX2 and AVX-512 give the same bits, since lanes are independent and both have a fused
 /// multiply-add; the baseline rounds twice and differs in the last places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,17 +50,14 @@ impl Simd {
     }
 }
 
-/// Whether the baseline of the target has a fused multiply-add.
-pub(crate) const BASELINE_FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
-
 /// `a * b + c`, rounded once where the instructions have it.
 #[inline(always)]
-pub(crate) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
+pub(crate) fn fma<V: Lanes>(a: f32, b: f32, c: f32) -> f32 {
+    if V::FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// Defines a function that runs `$body` compiled for the instructions of its first argument. `$body` is
-/// `#[inline(always)]` and generic over `const FMA: bool`.
+/// `#[inline(always)]` and generic over `V: Lanes`.
 macro_rules! for_simd {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:ident;) => {
         $(#[$meta])*
@@ -69,12 +68,12 @@ macro_rules! for_simd {
                 #[allow(clippy::too_many_arguments, reason = "as above")]
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $ty),*) {
-                    $body::<true>($($arg),*);
+                    $body::<$crate::ops::lanes::Avx2>($($arg),*);
                 }
                 #[allow(clippy::too_many_arguments, reason = "as above")]
                 #[target_feature(enable = "avx2,fma,avx512f")]
                 fn avx512($($arg: $ty),*) {
-                    $body::<true>($($arg),*);
+                    $body::<$crate::ops::lanes::Avx512>($($arg),*);
                 }
                 #[expect(unsafe_code, reason = "a function compiled for more than the baseline is called")]
                 match simd {
@@ -86,7 +85,7 @@ macro_rules! for_simd {
                 }
             }
             let _ = simd;
-            $body::<{ $crate::ops::simd::BASELINE_FMA }>($($arg),*);
+            $body::<$crate::ops::lanes::Plain>($($arg),*);
         }
     };
 }

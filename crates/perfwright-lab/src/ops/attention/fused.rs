@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::{Attention, Shared, in_tiles};
 use crate::ops::gemm::{TILE, tile, tile_onto};
+use crate::ops::lanes::Lanes;
 use crate::ops::math::{exp, sum_lanes};
 use crate::ops::packed::PANEL;
 use crate::ops::pool::Context;
@@ -16,18 +17,18 @@ use crate::ops::simd::for_simd;
 const BLOCK: usize = 64;
 
 #[inline(always)]
-fn rows_of_group<const FMA: bool>(a: &Attention<'_>, rows: Range<usize>, kv_head: usize, out: Shared<'_>) {
+fn rows_of_group<V: Lanes>(a: &Attention<'_>, rows: Range<usize>, kv_head: usize, out: Shared<'_>) {
     let mut sums = vec![[0.0f32; PANEL]; TILE * a.layer.head_dim / PANEL];
     for row in rows {
         in_tiles!(0, a.group, |first, R| {
-            attend::<FMA, R>(a, row, kv_head, first, &mut sums, out);
+            attend::<V, R>(a, row, kv_head, first, &mut sums, out);
         });
     }
 }
 
 /// One row, `R` query heads from `first` of the group on.
 #[inline(always)]
-fn attend<const FMA: bool, const R: usize>(
+fn attend<V: Lanes, const R: usize>(
     a: &Attention<'_>,
     row: usize,
     kv_head: usize,
@@ -37,59 +38,77 @@ fn attend<const FMA: bool, const R: usize>(
 ) {
     let (sums, _) = sums[..R * a.layer.head_dim / PANEL].as_chunks_mut::<R>();
     let head = kv_head * a.group + first;
-    let q: [&[f32]; R] = std::array::from_fn(|r| a.query(row, head + r));
+    let mut q: [&[f32]; R] = [&[]; R];
+    for r in 0..R {
+        q[r] = a.query(row, head + r);
+    }
     let len = a.positions[row] + 1;
     let mut highest = [f32::NEG_INFINITY; R];
     let mut totals = [[0.0f32; PANEL]; R];
-    sums.fill([[0.0; PANEL]; R]);
-    for start in (0..len).step_by(BLOCK) {
+    for block in 0..sums.len() {
+        sums[block] = [[0.0; PANEL]; R];
+    }
+    let mut start = 0;
+    while start < len {
         let count = BLOCK.min(len - start);
         let mut p = [[f32::NEG_INFINITY; BLOCK]; R];
-        for offset in (0..count).step_by(PANEL) {
+        let mut offset = 0;
+        while offset < count {
             let keys = a.layer.key_panel(a.pages[row], start + offset, kv_head);
-            let scores = tile::<FMA, R>(q, keys);
+            let scores = tile::<V, R>(q, keys);
             for r in 0..R {
                 for lane in 0..PANEL {
                     let seen = offset + lane < count;
                     p[r][offset + lane] = if seen { scores[r][lane] * a.scale } else { f32::NEG_INFINITY };
                 }
             }
+            offset += PANEL;
         }
         let mut shrink = [0.0f32; R];
         for r in 0..R {
             let before = highest[r];
             highest[r] = max(&p[r], before);
             // The first block has nothing to shrink: exp(-inf) is 0.
-            shrink[r] = exp::<FMA>(before - highest[r]);
-            for slot in &mut p[r] {
-                *slot = exp::<FMA>(*slot - highest[r]);
+            shrink[r] = exp::<V>(before - highest[r]);
+            for i in 0..BLOCK {
+                p[r][i] = exp::<V>(p[r][i] - highest[r]);
             }
             for lane in 0..PANEL {
                 totals[r][lane] *= shrink[r];
-                for offset in (0..BLOCK).step_by(PANEL) {
-                    totals[r][lane] += p[r][offset + lane];
-                }
+            }
+            for i in 0..BLOCK {
+                totals[r][i % PANEL] += p[r][i];
             }
         }
-        for (block, sums) in sums.iter_mut().enumerate() {
+        for block in 0..sums.len() {
+            let mut acc = sums[block];
             for r in 0..R {
                 for lane in 0..PANEL {
-                    sums[r][lane] *= shrink[r];
+                    acc[r][lane] *= shrink[r];
                 }
             }
-            for offset in (0..count).step_by(PANEL) {
+            let mut offset = 0;
+            while offset < count {
                 let part = PANEL.min(count - offset);
                 let values = a.layer.value_panel(a.pages[row], start + offset, part, kv_head, block);
-                let p: [&[f32]; R] = std::array::from_fn(|r| &p[r][offset..offset + part]);
-                tile_onto::<FMA, R>(p, values, sums);
+                let mut weights: [&[f32]; R] = [&[]; R];
+                for r in 0..R {
+                    weights[r] = &p[r][offset..offset + part];
+                }
+                tile_onto::<V, R>(weights, values, &mut acc);
+                offset += PANEL;
             }
+            sums[block] = acc;
         }
+        start += BLOCK;
     }
     for r in 0..R {
         let total = sum_lanes(totals[r]);
-        let out = a.output(out, row, head + r);
-        for (block, out) in out.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
-            *out = sums[block][r].map(|s| s / total);
+        let (out, _) = a.output(out, row, head + r).as_chunks_mut::<PANEL>();
+        for block in 0..out.len() {
+            for lane in 0..PANEL {
+                out[block][lane] = sums[block][r][lane] / total;
+            }
         }
     }
 }
@@ -97,12 +116,15 @@ fn attend<const FMA: bool, const R: usize>(
 #[inline(always)]
 fn max(values: &[f32; BLOCK], start: f32) -> f32 {
     let mut lanes = [start; PANEL];
-    for part in values.as_chunks::<PANEL>().0 {
-        for lane in 0..PANEL {
-            lanes[lane] = if part[lane] > lanes[lane] { part[lane] } else { lanes[lane] };
-        }
+    for i in 0..BLOCK {
+        let lane = i % PANEL;
+        lanes[lane] = if values[i] > lanes[lane] { values[i] } else { lanes[lane] };
     }
-    lanes.into_iter().fold(start, f32::max)
+    let mut highest = start;
+    for lane in 0..PANEL {
+        highest = highest.max(lanes[lane]);
+    }
+    highest
 }
 
 for_simd! {

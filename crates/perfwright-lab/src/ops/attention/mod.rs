@@ -31,6 +31,7 @@ impl Attention<'_> {
         self.layer.heads * self.group * self.layer.head_dim
     }
 
+    #[inline(always)]
     fn query(&self, row: usize, head: usize) -> &[f32] {
         let d = self.layer.head_dim;
         &self.q[row * self.q_stride + head * d..][..d]

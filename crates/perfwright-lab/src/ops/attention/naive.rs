@@ -3,79 +3,96 @@
 use std::ops::Range;
 
 use super::{Attention, Shared};
+use crate::ops::lanes::Lanes;
 use crate::ops::math::{LANES, exp, sum_lanes};
 use crate::ops::packed::PANEL;
 use crate::ops::pool::Context;
 use crate::ops::simd::{fma, for_simd};
 
 #[inline(always)]
-fn rows_of_head<const FMA: bool>(a: &Attention<'_>, rows: Range<usize>, head: usize, out: Shared<'_>) {
+fn rows_of_head<V: Lanes>(a: &Attention<'_>, rows: Range<usize>, head: usize, out: Shared<'_>) {
     let kv_head = head / a.group;
     let mut scores = Vec::new();
     for row in rows {
         let len = a.positions[row] + 1;
         scores.clear();
         scores.resize(len.next_multiple_of(PANEL), 0.0);
-        score::<FMA>(a, row, head, kv_head, &mut scores);
-        softmax::<FMA>(&mut scores[..len]);
-        weigh::<FMA>(a, row, kv_head, &scores[..len], a.output(out, row, head));
+        score::<V>(a, row, head, kv_head, &mut scores);
+        softmax::<V>(&mut scores[..len]);
+        weigh::<V>(a, row, kv_head, &scores[..len], a.output(out, row, head));
     }
 }
 
 /// `scores[j] = scale * sum_d q[d] * k[j, d]`.
 #[inline(always)]
-fn score<const FMA: bool>(a: &Attention<'_>, row: usize, head: usize, kv_head: usize, scores: &mut [f32]) {
+fn score<V: Lanes>(a: &Attention<'_>, row: usize, head: usize, kv_head: usize, scores: &mut [f32]) {
     let q = a.query(row, head);
-    for (i, slots) in scores.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+    let (slots, _) = scores.as_chunks_mut::<PANEL>();
+    for i in 0..slots.len() {
         let keys = a.layer.key_panel(a.pages[row], i * PANEL, kv_head);
+        let q = &q[..keys.len()];
         let mut sum = [0.0f32; PANEL];
-        for (x, key) in q.iter().zip(keys) {
+        for d in 0..keys.len() {
             for lane in 0..PANEL {
-                sum[lane] = fma::<FMA>(key[lane], *x, sum[lane]);
+                sum[lane] = fma::<V>(keys[d][lane], q[d], sum[lane]);
             }
         }
-        *slots = sum.map(|s| s * a.scale);
+        for lane in 0..PANEL {
+            slots[i][lane] = sum[lane] * a.scale;
+        }
     }
 }
 
 #[inline(always)]
-fn softmax<const FMA: bool>(scores: &mut [f32]) {
-    let mut highest = [f32::NEG_INFINITY; LANES];
-    let (blocks, rest) = scores.as_chunks::<LANES>();
-    for block in blocks {
-        for lane in 0..LANES {
-            highest[lane] = if block[lane] > highest[lane] { block[lane] } else { highest[lane] };
+fn softmax<V: Lanes>(scores: &mut [f32]) {
+    let (blocks, rest) = scores.as_chunks_mut::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for b in 0..blocks.len() {
+        for i in 0..LANES {
+            lanes[i] = if blocks[b][i] > lanes[i] { blocks[b][i] } else { lanes[i] };
         }
     }
-    let highest = highest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut highest = f32::NEG_INFINITY;
+    for x in lanes.iter().chain(&*rest) {
+        highest = highest.max(*x);
+    }
     let mut lanes = [0.0f32; LANES];
-    for block in scores.chunks_mut(LANES) {
-        for (score, lane) in block.iter_mut().zip(&mut lanes) {
-            *score = exp::<FMA>(*score - highest);
-            *lane += *score;
+    for b in 0..blocks.len() {
+        for i in 0..LANES {
+            blocks[b][i] = exp::<V>(blocks[b][i] - highest);
+            lanes[i] += blocks[b][i];
         }
+    }
+    for i in 0..rest.len() {
+        rest[i] = exp::<V>(rest[i] - highest);
+        lanes[i] += rest[i];
     }
     let total = sum_lanes(lanes);
-    for score in scores {
-        *score /= total;
+    for i in 0..scores.len() {
+        scores[i] /= total;
     }
 }
 
 /// `out[d] = sum_j p[j] * v[j, d]`.
 #[inline(always)]
-fn weigh<const FMA: bool>(a: &Attention<'_>, row: usize, kv_head: usize, p: &[f32], out: &mut [f32]) {
+fn weigh<V: Lanes>(a: &Attention<'_>, row: usize, kv_head: usize, p: &[f32], out: &mut [f32]) {
     let page = a.layer.page_size;
-    for (block, out) in out.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+    let (out, _) = out.as_chunks_mut::<PANEL>();
+    for block in 0..out.len() {
         let mut sum = [0.0f32; PANEL];
-        for (i, p) in p.chunks(page).enumerate() {
-            let values = a.layer.value_panel(a.pages[row], i * page, p.len(), kv_head, block);
-            for (p, value) in p.iter().zip(values) {
+        let mut start = 0;
+        while start < p.len() {
+            let p = &p[start..p.len().min(start + page)];
+            let values = a.layer.value_panel(a.pages[row], start, p.len(), kv_head, block);
+            let values = &values[..p.len()];
+            for j in 0..p.len() {
                 for lane in 0..PANEL {
-                    sum[lane] = fma::<FMA>(value[lane], *p, sum[lane]);
+                    sum[lane] = fma::<V>(values[j][lane], p[j], sum[lane]);
                 }
             }
+            start += page;
         }
-        *out = sum;
+        out[block] = sum;
     }
 }
 
