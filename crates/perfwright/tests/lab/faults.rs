@@ -48,7 +48,7 @@ fn the_watchdog_ends_a_server_that_hangs() {
     let (code, log) = lab.end();
     assert_eq!(code, Some(5), "{log}");
     assert!(log.contains("Scheduler watchdog timeout (self.watchdog_timeout="), "{log}");
-    assert!(log.contains("error[PW0313]"), "{log}");
+    assert!(log.contains("error[PW0318]"), "{log}");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_crash_is_logged_and_ends_the_process() {
     let (code, log) = lab.end();
     assert_eq!(code, Some(5), "{log}");
     assert!(log.contains("Scheduler hit an exception"), "{log}");
-    assert!(log.contains("error[PW0313]: the lab's scheduler ended"), "{log}");
+    assert!(log.contains("error[PW0318]: the lab's scheduler ended"), "{log}");
 }
 
 #[test]

@@ -18,12 +18,12 @@ fn what_cannot_start_says_why() {
     let lab = Lab::start(&[]);
     let port = lab.address.rsplit(':').next().unwrap();
     for (code, says, args) in [
-        (5, "error[PW0310]: cannot listen on 127.0.0.1:", &["--port", port][..]),
+        (5, "error[PW0315]: cannot listen on 127.0.0.1:", &["--port", port][..]),
         (2, "known: slow-prefill=MS", &["--fault", "flood"]),
         (2, "a missing value in the fault `hang`", &["--fault", "hang"]),
         (2, "error[PW0001]", &["--ops", "fast"]),
-        (2, "error[PW0312]", &["--mem-budget", "1", "--port", "0"]),
-        (2, "error[PW0312]", &["--page-size", "10", "--port", "0"]),
+        (2, "error[PW0317]", &["--mem-budget", "1", "--port", "0"]),
+        (2, "error[PW0317]", &["--page-size", "10", "--port", "0"]),
         (4, "error[PW0101]", &["--weights", "no/such/folder", "--port", "0"]),
     ] {
         let (got, text) = fails(args);
