@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::pass::{Done, Mode};
 use super::queue::{Requests, Retraction};
+use super::sequence::Sequence;
 use super::shared::{LoadSnapshot, Queues, Shared};
 use crate::KvCache;
 use crate::log::{Log, now_ms};
@@ -68,7 +69,7 @@ impl Report {
         if done.mode != Mode::Decode {
             self.prefill_tokens += done.prefill_tokens as u64;
             self.prefill_us += u64::try_from(done.took.as_micros()).unwrap_or(u64::MAX);
-            let pending: usize = requests.waiting.iter().map(|s| s.pending()).sum();
+            let pending: usize = requests.waiting.iter().map(Sequence::pending).sum();
             let elapsed = self.last_prefill.elapsed().max(done.took).as_secs_f64();
             self.last_prefill = Instant::now();
             log.info(&format!(
@@ -135,7 +136,7 @@ impl Report {
         let usage = used as f64 / capacity.max(1) as f64;
         let utilization = running as f64 / settings.max_running_requests.max(1) as f64;
         let retracted = requests.waiting.iter().filter(|s| s.retracted).count();
-        let queued_tokens: usize = requests.waiting.iter().map(|s| s.pending()).sum();
+        let queued_tokens: usize = requests.waiting.iter().map(Sequence::pending).sum();
         let metrics = &shared.metrics;
         for (gauge, value) in [
             (&metrics.running, running as f64),

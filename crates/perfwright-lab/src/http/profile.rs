@@ -57,7 +57,7 @@ fn request(app: &App, body: ProfileBody) -> Result<ProfileRequest, ApiError> {
         let other = super::app::shown(other);
         return Err(ApiError::bad("activities", format!("No activity `{other}`; known: CPU, GPU.")));
     }
-    let num_steps = number("num_steps", body.num_steps)?;
+    let num_steps = number("num_steps", body.num_steps.as_ref())?;
     if num_steps.is_some_and(|n| n == 0 || n > MAX_STEPS) {
         return Err(ApiError::bad("num_steps", format!("num_steps must be between 1 and {MAX_STEPS}.")));
     }
@@ -71,14 +71,14 @@ fn request(app: &App, body: ProfileBody) -> Result<ProfileRequest, ApiError> {
         output_dir: body.output_dir.map_or_else(|| app.settings.profile_dir.clone(), PathBuf::from),
         id,
         num_steps: Some(num_steps.unwrap_or(MAX_STEPS)),
-        start_step: number("start_step", body.start_step)?,
+        start_step: number("start_step", body.start_step.as_ref())?,
         by_stage: body.profile_by_stage.unwrap_or(false),
     })
 }
 
 /// A number, or the text of one.
-fn number(param: &'static str, value: Option<Value>) -> Result<Option<u64>, ApiError> {
-    let parsed = match &value {
+fn number(param: &'static str, value: Option<&Value>) -> Result<Option<u64>, ApiError> {
+    let parsed = match value {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) => text.trim().parse().ok(),
         Some(other) => other.as_u64(),

@@ -113,7 +113,7 @@ impl Recording<'_> {
     /// The pass has ended.
     pub(crate) fn end(mut self, sampled: Sampled, site: &'static Location<'static>) {
         let end = self.observer.now_ns();
-        let mut ops: Vec<OpEvent> = self.observer.take().into_iter().map(op_event).collect();
+        let mut ops: Vec<OpEvent> = self.observer.take().iter().map(op_event).collect();
         if sampled.rows > 0 {
             ops.push(OpEvent {
                 op: "sampling".to_owned(),
@@ -133,7 +133,7 @@ impl Recording<'_> {
     }
 }
 
-fn op_event(record: OpRecord) -> OpEvent {
+fn op_event(record: &OpRecord) -> OpEvent {
     OpEvent {
         op: record.op.to_owned(),
         kernel: record.kernel.to_owned(),

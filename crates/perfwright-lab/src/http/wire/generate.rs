@@ -49,6 +49,9 @@ pub(crate) struct GenerateResponse<'a> {
     pub(crate) index: Option<usize>,
 }
 
+/// Log-probability, token, its text (which is left out).
+pub(crate) type Triple = (f32, u32, Option<String>);
+
 /// `meta_info`.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct MetaInfo<'a> {
@@ -61,8 +64,8 @@ pub(crate) struct MetaInfo<'a> {
     pub(crate) e2e_latency: f64,
     /// (log-probability, token, its text) of each token so far.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) output_token_logprobs: Option<Vec<(f32, u32, Option<String>)>>,
+    pub(crate) output_token_logprobs: Option<Vec<Triple>>,
     /// The likeliest tokens at each place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) output_top_logprobs: Option<Vec<Vec<(f32, u32, Option<String>)>>>,
+    pub(crate) output_top_logprobs: Option<Vec<Vec<Triple>>>,
 }
