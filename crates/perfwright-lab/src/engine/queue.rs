@@ -161,3 +161,122 @@ impl Requests {
         self.running.iter().map(|s| s.computed).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::super::request::{Sampling, StopRules, Submission};
+    use super::*;
+    use crate::ModelConfig;
+
+    fn sequence(id: u64, prompt: usize, max_new_tokens: usize) -> Sequence {
+        Sequence::new(Submission {
+            rid: String::new(),
+            id,
+            input_ids: vec![1; prompt],
+            sampling: Sampling { temperature: 0.0, top_p: 1.0, top_k: None, seed: 0 },
+            stop: StopRules { max_new_tokens, strings: vec![], token_ids: vec![], ignore_eos: true },
+            logprobs: None,
+            arrived: Instant::now(),
+            counted: true,
+            events: unbounded_channel().0,
+        })
+    }
+
+    fn requests(sizes: &[(usize, usize)]) -> Requests {
+        let mut requests = Requests::new(1.0);
+        requests.waiting = (0..).zip(sizes).map(|(id, (prompt, new))| sequence(id, *prompt, *new)).collect();
+        requests
+    }
+
+    fn ids<'a>(sequences: impl IntoIterator<Item = &'a Sequence>) -> Vec<u64> {
+        sequences.into_iter().map(|s| s.request.id).collect()
+    }
+
+    fn cache(pages: usize) -> KvCache {
+        KvCache::new(&ModelConfig::tiny(), pages, 16).unwrap()
+    }
+
+    /// As if the prompt had been computed and `generated` tokens chosen.
+    fn decoding(sequence: &mut Sequence, generated: usize) {
+        sequence.tokens.extend(vec![2; generated]);
+        sequence.computed = sequence.tokens.len() - 1;
+    }
+
+    #[test]
+    fn the_first_that_does_not_fit_holds_those_behind_it() {
+        let mut requests = requests(&[(20, 10), (400, 10), (5, 1)]);
+        let mut kv = cache(16);
+        assert_eq!(requests.admit(&mut kv, &EngineSettings::default()), 1);
+        assert_eq!(ids(&requests.running), [0]);
+        assert_eq!(ids(&requests.waiting), [1, 2]);
+        assert_eq!(kv.used_pages(), 2, "20 tokens in pages of 16");
+    }
+
+    #[test]
+    fn admission_stops_at_requests_and_at_prompt_tokens() {
+        let sizes = [(10, 5), (10, 5), (10, 5), (10, 5)];
+        let mut few = requests(&sizes);
+        let settings = EngineSettings { max_running_requests: 2, ..EngineSettings::default() };
+        assert_eq!(few.admit(&mut cache(64), &settings), 2);
+        let mut short = requests(&sizes);
+        let settings = EngineSettings { chunked_prefill_size: Some(15), ..EngineSettings::default() };
+        // The second prompt is cut, so no third begins.
+        assert_eq!(short.admit(&mut cache(64), &settings), 2);
+        let mut longest = requests(&[(10, 5), (10, 50)]);
+        let settings = EngineSettings {
+            schedule_policy: SchedulePolicy::Lof,
+            max_running_requests: 1,
+            ..EngineSettings::default()
+        };
+        longest.admit(&mut cache(64), &settings);
+        assert_eq!(ids(&longest.running), [1]);
+    }
+
+    #[test]
+    fn promises_to_running_requests_are_kept_free() {
+        // 160 tokens; the first has 16 and may generate 100, of which 70 are kept free.
+        let mut requests = requests(&[(16, 100), (16, 58), (16, 57)]);
+        let mut kv = cache(10);
+        assert_eq!(requests.admit(&mut kv, &EngineSettings::default()), 1);
+        requests.waiting.pop_front();
+        assert_eq!(requests.admit(&mut kv, &EngineSettings::default()), 1, "16 + 57 < 144 - 70");
+    }
+
+    #[test]
+    fn who_generated_least_gives_way_and_keeps_its_tokens() {
+        let mut requests = requests(&[(16, 100), (16, 100), (16, 100)]);
+        let mut kv = cache(4);
+        let settings = EngineSettings { conservativeness: 0.01, ..EngineSettings::default() };
+        requests.ratio.now = 0.0;
+        for (sequence, generated) in requests.waiting.iter_mut().zip([3, 1, 2]) {
+            kv.reserve(&mut sequence.table, 16).unwrap();
+            decoding(sequence, generated);
+        }
+        requests.running = requests.waiting.drain(..).collect();
+        // Each needs a second page for its next token, and one is free.
+        let retraction = requests.make_room(&mut kv).unwrap();
+        assert_eq!((retraction.requests, retraction.output_tokens), (1, 1));
+        assert_eq!(ids(&requests.running), [0, 2]);
+        let gone = requests.waiting.front().unwrap();
+        assert_eq!((gone.request.id, gone.computed, gone.tokens.len(), gone.retracted), (1, 0, 17, true));
+        assert_eq!(kv.free_pages(), 0, "the freed page and the free one went to the others");
+        assert!(requests.ratio.now > 0.0);
+        assert_eq!(requests.make_room(&mut kv), None, "once is enough");
+        assert_eq!(requests.admit(&mut kv, &settings), 0, "no page is left");
+    }
+
+    #[test]
+    fn the_ratio_falls_to_its_least_and_no_further() {
+        let mut ratio = Ratio::new(1.0);
+        for _ in 0..1000 {
+            ratio.decay();
+        }
+        assert!((ratio.now - 0.098).abs() < 1e-9, "{}", ratio.now);
+        ratio.reset();
+        assert_eq!(ratio.now, 0.7);
+    }
+}

@@ -69,9 +69,15 @@ fn triage_and_pipeline_understand_a_profile() {
         assert_eq!(lab.post("/stop_profile", &json!({})).status, 400);
         let file = wait_for(&lab, folder.path().join("p-TP-0.trace.json.gz"));
         let triage = triage(&file);
-        let mut expected = vec![("prefill".to_owned(), 2, 3 + 7)];
-        expected.extend(std::iter::repeat_n(("decode".to_owned(), 2, 2), 7));
-        assert_eq!(steps(&triage), expected);
+        // The two prompts may come into one pass or two; what they hold is the same.
+        let steps = steps(&triage);
+        let tokens = |class: &str| steps.iter().filter(|s| s.0 == class).map(|s| s.2).sum::<u64>();
+        assert_eq!((tokens("prefill"), tokens("decode")), (3 + 7, 2 * 7), "{steps:?}");
+        assert!(
+            steps.iter().all(|s| s.0 == "prefill" || s.1 == s.2),
+            "a decode pass has one token a request"
+        );
+        assert!(steps.iter().all(|s| s.0 == "prefill" || s.0 == "decode"), "{steps:?}");
         let pipeline = answer("pipeline", &file);
         assert_eq!(pipeline["layers_per_pass"], 4);
         for evidence in pipeline["evidence"].as_array().unwrap() {
