@@ -1,7 +1,7 @@
 //! Naive against fused operators, and both against the bandwidth of the memory.
 //!
 //! `cargo run --release -p perfwright-lab --example lab_ops -- [MODEL] [BATCH] [CONTEXT] [BLOCKS] [THREADS]`
-//! (small, 8, 1024, 12, all)
+//! (small, 8, 2048, 12, all)
 //!
 //! Prints, for a decode step and for a prefill chunk, each operator's time a step (its fastest call times the calls), the bytes it cannot avoid moving
 //! (each input read once, each output written once), and the share of the read bandwidth measured in the same run that
@@ -28,7 +28,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |i: usize, default: usize| args.get(i).map_or(default, |a| a.parse().unwrap());
     let config = ModelConfig::preset(args.first().map_or("small", String::as_str)).unwrap();
-    let (batch, context, blocks) = (number(1, 8), number(2, 1024), number(3, 12));
+    let (batch, context, blocks) = (number(1, 8), number(2, 2048), number(3, 12));
     let start = Instant::now();
     let weights = Weights::from_seed(&config, 0).unwrap();
     let loaded = start.elapsed();
@@ -43,7 +43,7 @@ fn main() {
         model.simd().name()
     );
     let bytes = 512 << 20;
-    let read = bandwidth::measure_read(model.threads(), bytes, 5).unwrap();
+    let read = bandwidth::measure_read(model.threads(), bytes, 20).unwrap();
     let triad = bandwidth::measure_triad(model.threads(), bytes, 5).unwrap();
     println!("memory: read {:.1} GB/s, triad {:.1} GB/s", read / 1e9, triad / 1e9);
 

@@ -194,6 +194,7 @@ fn tasks(ctx: &Context, panels: usize, work: usize) -> usize {
 }
 
 /// `out[m, n] = sum_k x[m, k] * w[n, k]` for the outputs in `panels`.
+#[expect(clippy::needless_pass_by_value, reason = "holds the borrow of the output")]
 pub(crate) fn gemm(ctx: &Context, x: Rows<'_>, w: &Packed, panels: Panels, out: Out<'_>) {
     let count = panels.count();
     let target = Target { data: Shared::new(out.data), stride: out.stride, column: out.column };

@@ -1,4 +1,5 @@
 //! The numerics, through their public face.
+#![allow(clippy::unwrap_used, reason = "tests; helpers outside test functions are not recognised as such")]
 
 mod common;
 mod external;
