@@ -189,12 +189,13 @@ impl LayerKv {
 
     /// Stores the key and value of one token and head.
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "one index for two strides")]
     pub(crate) fn store(&mut self, pages: &[u32], position: usize, head: usize, key: &[f32], value: &[f32]) {
         let start = self.head_start(pages, position, head);
         let slot = position % self.page_size;
         let keys = start + slot / PANEL * (PANEL * self.head_dim) + slot % PANEL;
-        for (place, x) in self.k[keys..].iter_mut().step_by(PANEL).zip(key) {
-            *place = *x;
+        for d in 0..self.head_dim {
+            self.k[keys + d * PANEL] = key[d];
         }
         for (block, x) in value.chunks_exact(PANEL).enumerate() {
             let at = start + (block * self.page_size + slot) * PANEL;

@@ -176,7 +176,7 @@ impl Step<'_> {
         if self.ops.rope.is_fused() {
             let call = Call("rope", "rotary_emb", "lab_fused_rope_store_kv");
             rec.run(call, &[qs, ks, ks, qs, ks, ks], || {
-                rope::rope_store_kv(self.context, qkv, columns, &rows.positions, &rows.pages, self.rope, kv);
+                rope::rope_store_kv(qkv, columns, &rows.positions, &rows.pages, self.rope, kv);
             });
             return Ok(());
         }
@@ -190,7 +190,7 @@ impl Step<'_> {
             })?;
         }
         rec.run(Call("rope", "store_kv", "lab_store_kv"), &[ks, ks, ks, ks], || {
-            rope::store_kv(self.context, qkv, columns, &rows.positions, &rows.pages, kv);
+            rope::store_kv(qkv, columns, &rows.positions, &rows.pages, kv);
         });
         Ok(())
     }

@@ -8,27 +8,32 @@ use rayon::prelude::*;
 use super::lanes::Lanes;
 use super::simd::{Simd, for_simd};
 
-/// Bytes per second that reading takes, with `threads` threads, best of `repeats` passes over `bytes` bytes.
+/// Bytes that are timed at once: a few milliseconds, so that the best of many finds the machine undisturbed.
+const PIECE: usize = 64 << 20;
+
+/// Bytes per second that reading takes with `threads` threads: the fastest piece of 64 MiB in `repeats` passes over
+/// `bytes` bytes.
 ///
 /// A decode step reads weights and cache and writes next to nothing, so reading is the fitting limit; `bytes` has to
-/// be far larger than the last-level cache. `None` when the threads cannot be started.
+/// be far larger than the last-level cache, so that a piece has left it when its turn comes again. `None` when the
+/// threads cannot be started.
 #[must_use]
 pub fn measure_read(threads: usize, bytes: usize, repeats: usize) -> Option<f64> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
-    let data = vec![1.0f32; bytes / size_of::<f32>()];
-    let piece = data.len().div_ceil(threads.max(1)).next_multiple_of(16);
-    let best = (0..repeats.max(1))
-        .map(|_| {
+    let data = vec![1.0f32; bytes.max(PIECE) / size_of::<f32>()];
+    let mut best = f64::INFINITY;
+    for _ in 0..repeats.max(1) {
+        for piece in data.chunks_exact(PIECE / size_of::<f32>()) {
             let start = Instant::now();
             pool.install(|| {
-                data.par_chunks(piece).for_each(|part| {
+                piece.par_chunks(1 << 18).for_each(|part| {
                     black_box(sum(part));
-                })
+                });
             });
-            start.elapsed().as_secs_f64()
-        })
-        .fold(f64::INFINITY, f64::min);
-    Some((data.len() * size_of::<f32>()) as f64 / best)
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+    }
+    Some(PIECE as f64 / best)
 }
 
 /// Bytes per second of the STREAM triad `a = b + s * c` (McCalpin), counting two reads and one write.

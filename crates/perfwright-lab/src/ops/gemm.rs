@@ -8,27 +8,31 @@ use super::math::silu;
 use super::packed::{PANEL, Packed, Panels};
 use super::pool::Context;
 use super::shared::Shared;
-use super::simd::{fma, for_simd};
+use super::simd::{for_simd, prefetch};
 
 /// Rows of a tile: eight accumulators hide the latency of the multiply-add.
 pub(crate) const TILE: usize = 8;
 /// Rows that stay in the second-level cache while panels pass by.
 const ROW_BLOCK: usize = 64;
 
+/// Vectors of weights that are asked for ahead of their use.
+const AHEAD: usize = 32;
+
 /// One panel times `R` rows.
 #[inline(always)]
 pub(crate) fn tile<V: Lanes, const R: usize>(rows: [&[f32]; R], panel: &[[f32; PANEL]]) -> [[f32; PANEL]; R] {
     let mut acc = [[0.0f32; PANEL]; R];
-    tile_onto::<V, R>(rows, panel, &mut acc);
+    tile_onto::<V, R>(rows, panel, &mut acc, panel.as_ptr().wrapping_add(AHEAD));
     acc
 }
 
-/// One panel times `R` rows, continuing the chains in `acc`.
+/// One panel times `R` rows, continuing the chains in `acc`; meanwhile as many vectors from `next` on are asked for.
 #[inline(always)]
 pub(crate) fn tile_onto<V: Lanes, const R: usize>(
     rows: [&[f32]; R],
     panel: &[[f32; PANEL]],
     acc: &mut [[f32; PANEL]; R],
+    next: *const [f32; PANEL],
 ) {
     for r in 0..R {
         assert!(rows[r].len() >= panel.len(), "a row has an element for each input");
@@ -38,6 +42,7 @@ pub(crate) fn tile_onto<V: Lanes, const R: usize>(
         sums[r] = V::load(&acc[r]);
     }
     for k in 0..panel.len() {
+        prefetch(next.wrapping_add(k));
         let weights = V::load(&panel[k]);
         for r in 0..R {
             #[expect(unsafe_code, reason = "checks of eight lengths in the innermost loop halve its speed")]
@@ -189,6 +194,7 @@ fn tasks(ctx: &Context, panels: usize, work: usize) -> usize {
 }
 
 /// `out[m, n] = sum_k x[m, k] * w[n, k]` for the outputs in `panels`.
+#[expect(clippy::needless_pass_by_value, reason = "holds the borrow of the output")]
 pub(crate) fn gemm(ctx: &Context, x: Rows<'_>, w: &Packed, panels: Panels, out: Out<'_>) {
     let count = panels.count();
     let target = Target { data: Shared::new(out.data), stride: out.stride, column: out.column };

@@ -9,10 +9,12 @@ use crate::rope_table::RopeTable;
 #[inline(always)]
 fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (low, high) = head.split_at_mut(cos.len());
-    for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
-        let (x, y) = (*a, *b);
-        *a = x * c - y * s;
-        *b = y * c + x * s;
+    let n = cos.len();
+    let (high, sin) = (&mut high[..n], &sin[..n]);
+    for i in 0..n {
+        let (x, y) = (low[i], high[i]);
+        low[i] = x * cos[i] - y * sin[i];
+        high[i] = y * cos[i] + x * sin[i];
     }
 }
 
@@ -49,7 +51,6 @@ pub(crate) struct QkvColumns {
 
 /// Stores keys and values of each row at its position; `pages[row]` is the block table of the row's sequence.
 pub(crate) fn store_kv(
-    _ctx: &Context,
     qkv: &[f32],
     columns: QkvColumns,
     positions: &[usize],
@@ -72,7 +73,6 @@ fn store_row(row: &[f32], columns: QkvColumns, position: usize, pages: &[u32], l
 
 /// Rotation of queries and keys and the store, in one pass over the rows.
 pub(crate) fn rope_store_kv(
-    _ctx: &Context,
     qkv: &mut [f32],
     columns: QkvColumns,
     positions: &[usize],

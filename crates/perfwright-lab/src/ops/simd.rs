@@ -56,6 +56,19 @@ pub(crate) fn fma<V: Lanes>(a: f32, b: f32, c: f32) -> f32 {
     if V::FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// Asks for the cache line at an address, which need not be one of ours.
+#[inline(always)]
+pub(crate) fn prefetch(line: *const [f32; super::packed::PANEL]) {
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "an instruction without a safe form")]
+    // SAFETY: the instruction is part of every x86-64, has no effect but on caches, and never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
+}
+
 /// Defines a function that runs `$body` compiled for the instructions of its first argument. `$body` is
 /// `#[inline(always)]` and generic over `V: Lanes`.
 macro_rules! for_simd {

@@ -22,11 +22,11 @@ impl Weights {
 
 fn draw(config: &ModelConfig, seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
     let len = shape.iter().product();
-    if name.ends_with("norm.weight") {
-        return vec![1.0; len];
-    }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(fnv1a(name.as_bytes()));
+    if name.ends_with("norm.weight") {
+        return (0..len).map(|_| 0.9 + 0.2 * unit(rng.next_u32())).collect();
+    }
     // A uniform distribution on (-a, a) has the standard deviation a / sqrt(3).
     let range = gain(name) * 3f32.sqrt() / (shape.last().copied().unwrap_or(1) as f32).sqrt();
     let mut values: Vec<f32> = (0..len).map(|_| (unit(rng.next_u32()) * 2.0 - 1.0) * range).collect();

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{Attention, Shared, in_tiles};
-use crate::ops::gemm::{TILE, tile, tile_onto};
+use crate::ops::gemm::{TILE, tile_onto};
 use crate::ops::lanes::Lanes;
 use crate::ops::math::{exp, sum_lanes};
 use crate::ops::packed::PANEL;
@@ -48,21 +48,25 @@ fn attend<V: Lanes, const R: usize>(
     for block in 0..sums.len() {
         sums[block] = [[0.0; PANEL]; R];
     }
+    let last = (len - 1) / PANEL * PANEL;
     let mut start = 0;
     while start < len {
         let count = BLOCK.min(len - start);
-        let mut p = [[f32::NEG_INFINITY; BLOCK]; R];
-        let mut offset = 0;
-        while offset < count {
-            let keys = a.layer.key_panel(a.pages[row], start + offset, kv_head);
-            let scores = tile::<V, R>(q, keys);
+        let mut p = [[[f32::NEG_INFINITY; PANEL]; BLOCK / PANEL]; R];
+        let parts = count.div_ceil(PANEL);
+        for part in 0..parts {
+            let keys = a.layer.key_panel(a.pages[row], start + part * PANEL, kv_head);
+            // The values of these positions are next; they arrive while the scores are computed.
+            let values = a.layer.value_panel(a.pages[row], start + part * PANEL, 1, kv_head, 0);
+            let mut scores = [[0.0; PANEL]; R];
+            tile_onto::<V, R>(q, keys, &mut scores, values.as_ptr());
+            let seen = count - part * PANEL;
             for r in 0..R {
                 for lane in 0..PANEL {
-                    let seen = offset + lane < count;
-                    p[r][offset + lane] = if seen { scores[r][lane] * a.scale } else { f32::NEG_INFINITY };
+                    let score = scores[r][lane] * a.scale;
+                    p[r][part][lane] = if lane < seen { score } else { f32::NEG_INFINITY };
                 }
             }
-            offset += PANEL;
         }
         let mut shrink = [0.0f32; R];
         for r in 0..R {
@@ -70,16 +74,17 @@ fn attend<V: Lanes, const R: usize>(
             highest[r] = max(&p[r], before);
             // The first block has nothing to shrink: exp(-inf) is 0.
             shrink[r] = exp::<V>(before - highest[r]);
-            for i in 0..BLOCK {
-                p[r][i] = exp::<V>(p[r][i] - highest[r]);
-            }
             for lane in 0..PANEL {
                 totals[r][lane] *= shrink[r];
             }
-            for i in 0..BLOCK {
-                totals[r][i % PANEL] += p[r][i];
+            for part in 0..parts {
+                exp_all::<V>(&mut p[r][part], highest[r]);
+                for lane in 0..PANEL {
+                    totals[r][lane] += p[r][part][lane];
+                }
             }
         }
+        let ahead = (start + BLOCK).min(len - 1) / PANEL * PANEL;
         for block in 0..sums.len() {
             let mut acc = sums[block];
             for r in 0..R {
@@ -87,16 +92,16 @@ fn attend<V: Lanes, const R: usize>(
                     acc[r][lane] *= shrink[r];
                 }
             }
-            let mut offset = 0;
-            while offset < count {
-                let part = PANEL.min(count - offset);
-                let values = a.layer.value_panel(a.pages[row], start + offset, part, kv_head, block);
+            for part in 0..parts {
+                let some = PANEL.min(count - part * PANEL);
+                let values = a.layer.value_panel(a.pages[row], start + part * PANEL, some, kv_head, block);
                 let mut weights: [&[f32]; R] = [&[]; R];
                 for r in 0..R {
-                    weights[r] = &p[r][offset..offset + part];
+                    weights[r] = &p[r][part][..some];
                 }
-                tile_onto::<V, R>(weights, values, &mut acc);
-                offset += PANEL;
+                // Keys of the block after this one.
+                let keys = a.layer.key_panel(a.pages[row], (ahead + part * PANEL).min(last), kv_head);
+                tile_onto::<V, R>(weights, values, &mut acc, keys.as_ptr().wrapping_add(block * PANEL));
             }
             sums[block] = acc;
         }
@@ -113,18 +118,30 @@ fn attend<V: Lanes, const R: usize>(
     }
 }
 
+/// `p = e^(p - highest)`.
 #[inline(always)]
-fn max(values: &[f32; BLOCK], start: f32) -> f32 {
-    let mut lanes = [start; PANEL];
-    for i in 0..BLOCK {
-        let lane = i % PANEL;
-        lanes[lane] = if values[i] > lanes[lane] { values[i] } else { lanes[lane] };
-    }
-    let mut highest = start;
+fn exp_all<V: Lanes>(p: &mut [f32; PANEL], highest: f32) {
     for lane in 0..PANEL {
-        highest = highest.max(lanes[lane]);
+        p[lane] = exp::<V>(p[lane] - highest);
     }
-    highest
+}
+
+#[inline(always)]
+fn max(values: &[[f32; PANEL]; BLOCK / PANEL], start: f32) -> f32 {
+    let mut lanes = values[0];
+    for part in 1..values.len() {
+        for lane in 0..PANEL {
+            lanes[lane] = if values[part][lane] > lanes[lane] { values[part][lane] } else { lanes[lane] };
+        }
+    }
+    let mut width = PANEL / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = if lanes[lane + width] > lanes[lane] { lanes[lane + width] } else { lanes[lane] };
+        }
+        width /= 2;
+    }
+    if lanes[0] > start { lanes[0] } else { start }
 }
 
 for_simd! {

@@ -68,8 +68,9 @@ fn softmax<V: Lanes>(scores: &mut [f32]) {
         lanes[i] += rest[i];
     }
     let total = sum_lanes(lanes);
+    let share = 1.0 / total;
     for i in 0..scores.len() {
-        scores[i] /= total;
+        scores[i] *= share;
     }
 }
 

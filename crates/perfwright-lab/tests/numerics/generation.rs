@@ -1,8 +1,6 @@
 //! The preset models produce something.
 
-mod common;
-
-use common::{greedy, model};
+use crate::common::{greedy, model};
 use perfwright_lab::{ModelConfig, OpTable, Tokenizer};
 
 #[test]
