@@ -137,11 +137,8 @@ fn streams_and_cancellations_leave_nothing_behind() {
     let retracted = lab.metric("sglang:num_retracted_requests_total", "");
     let (code, log) = lab.terminate();
     assert_eq!(code, Some(0), "{log}");
-    #[expect(clippy::print_stdout, reason = "the soak's report")]
-    {
-        println!(
-            "soak: {seconds} s, {STREAMS} streams: {finished} finished, {cancelled} cancelled, {generated} tokens, \
-             {retracted} retractions, resident memory {early} then {late} kB"
-        );
-    }
+    println!(
+        "soak: {seconds} s, {STREAMS} streams: {finished} finished, {cancelled} cancelled, {generated} tokens, \
+         {retracted} retractions, resident memory {early} then {late} kB"
+    );
 }
