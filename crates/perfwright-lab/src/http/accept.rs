@@ -20,7 +20,7 @@ const MAX_HEADERS: usize = 64;
 
 /// What is said to a connection too many.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n\
-content-length: 93\r\n\r\n{\"error\":{\"message\":\"too many connections\",\"type\":\"InternalServerError\",\"param\":null,\"code\":503}}";
+content-length: 97\r\n\r\n{\"error\":{\"message\":\"too many connections\",\"type\":\"InternalServerError\",\"param\":null,\"code\":503}}";
 
 /// Serves connections until `stop` turns true, then waits for open requests, at most `settings.drain`.
 pub(crate) async fn run(
