@@ -3,6 +3,7 @@
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
 pub mod model;
+pub mod record;
 pub mod run;
 pub mod trace;
 
