@@ -72,6 +72,7 @@ fn run(args: &[OsString], env: Environment) -> Exit {
         Command::Trace(args) => cmd::trace::run(&args, &mut context),
         Command::Bench(args) => cmd::bench::run(&args, &mut context),
         Command::Model(args) => cmd::model::run(&args, &mut context),
+        Command::Lab(args) => cmd::lab::run(&args, &mut context),
         Command::Explain(args) => cmd::explain::run(&args, &mut context),
         Command::Completions(args) => cmd::completions::run(&args, &mut context),
         Command::Man(args) => cmd::man::run(&args, &mut context),

@@ -3,6 +3,7 @@
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
 pub mod bench;
+pub mod lab;
 pub mod model;
 pub mod record;
 pub mod run;
@@ -86,6 +87,8 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// What a model must compute and hold, from its config.json
     Model(model::ModelArgs),
+    /// Run the lab, a small serving engine on the CPU
+    Lab(lab::LabArgs),
     /// Look at recorded runs and verify them
     Run(run::RunArgs),
     /// Explain a diagnostic code, or list all of them

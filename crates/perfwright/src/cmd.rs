@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod bench_run;
 pub(crate) mod completions;
 pub(crate) mod explain;
+pub(crate) mod lab;
 pub(crate) mod man;
 pub(crate) mod markdown_help;
 pub(crate) mod model;

@@ -123,6 +123,14 @@ codes! {
     RUN_PROOF_FAILS = Code::error("PW0309", Exit::No);
     /// Secrets stand in a run that was to be packed.
     RUN_HOLDS_SECRETS = Code::error("PW0310", Exit::HardStop);
+    /// The lab cannot listen at its address.
+    LAB_ADDRESS = Code::error("PW0315", Exit::Outside);
+    /// The lab's model folder is malformed or of another kind.
+    LAB_MODEL = Code::error("PW0316", Exit::Input);
+    /// A setting of the lab has no meaning or does not fit the memory.
+    LAB_SETTING = Code::error("PW0317", Exit::Usage);
+    /// The lab's scheduler ended by itself.
+    LAB_ENDED = Code::error("PW0318", Exit::Outside);
     /// A field of a model's config is missing or unusable.
     MODEL_CONFIG_FIELD = Code::error("PW0401", Exit::Input);
     /// Fields of a model's config were not understood.
