@@ -70,6 +70,7 @@ fn run(args: &[OsString], env: Environment) -> Exit {
     let outcome = match cli.command {
         Command::Run(args) => cmd::run::run(&args, &mut context),
         Command::Trace(args) => cmd::trace::run(&args, &mut context),
+        Command::Bench(args) => cmd::bench::run(&args, &mut context),
         Command::Model(args) => cmd::model::run(&args, &mut context),
         Command::Explain(args) => cmd::explain::run(&args, &mut context),
         Command::Completions(args) => cmd::completions::run(&args, &mut context),

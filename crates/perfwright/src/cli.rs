@@ -2,6 +2,7 @@
 //!
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
+pub mod bench;
 pub mod model;
 pub mod run;
 pub mod trace;
@@ -80,6 +81,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Read profiler traces
     Trace(trace::TraceArgs),
+    /// Compare, search and decide serving benchmarks
+    Bench(bench::BenchArgs),
     /// What a model must compute and hold, from its config.json
     Model(model::ModelArgs),
     /// Look at recorded runs and verify them

@@ -1,5 +1,8 @@
 //! One module per noun: arguments in, an answer printed, an exit code out.
 
+pub(crate) mod bench;
+mod bench_compare;
+mod bench_rows;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod man;

@@ -18,8 +18,8 @@ use crate::diagnostic::Diagnostic;
 /// # Errors
 /// Two crates exporting one gate under one version is a bug.
 pub(crate) fn registry() -> Result<Registry, Diagnostic> {
-    Registry::new(perfwright_trace::gate::GATES.iter().copied())
-        .map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
+    let gates = [perfwright_trace::gate::GATES, perfwright_bench::gate::GATES].concat();
+    Registry::new(gates).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
 }
 
 /// Where a run goes: the folder that was asked for, or a new one below the runs folder.

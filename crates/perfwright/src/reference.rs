@@ -31,6 +31,11 @@ pub fn schemas() -> Vec<(String, String)> {
     let texts = [
         ("perfwright.error.v1.json", schemars::schema_for!(ErrorReport)),
         ("perfwright.codes.v1.json", schemars::schema_for!(CodesReport)),
+        (
+            "perfwright.bench-compare.v1.json",
+            schemars::schema_for!(perfwright_bench::decide::report::Comparison),
+        ),
+        ("perfwright.bench-row.v1.json", schemars::schema_for!(perfwright_bench::rows::Row)),
         ("perfwright.model-memory.v1.json", schemars::schema_for!(perfwright_model::memory::Memory)),
         ("perfwright.model-ops.v1.json", schemars::schema_for!(perfwright_model::report::OpsReport)),
         ("perfwright.model-show.v1.json", schemars::schema_for!(perfwright_model::show::Show)),
