@@ -231,6 +231,15 @@ impl Sla {
         Self { bounds: bounds.into_values().collect(), claimed }
     }
 
+    /// The worst figure over its bound: up to 1 the bounds are met, 0 without bounds, infinite where a figure is
+    /// missing.
+    #[must_use]
+    pub fn pressure(&self, row: &Row) -> f64 {
+        let each =
+            self.bounds.iter().map(|b| figure(row, &b.metric).map_or(f64::INFINITY, |v| b.pressure(v)));
+        each.map(|p| if p.is_nan() { f64::INFINITY } else { p }).fold(0.0, f64::max)
+    }
+
     /// Holds a row against the bounds.
     #[must_use]
     pub fn evaluate(&self, row: &Row) -> SlaAnswer {

@@ -12,10 +12,12 @@
 //! | resampled means | [`bootstrap`] |
 //! | tails of the normal and of Student's distribution | [`tail`] |
 //! | random numbers | [`rng`] |
+//! | blocks of two sides: when is a difference decided | [`sequential`] |
 
 pub mod bootstrap;
 pub mod difference;
 pub mod percentile;
 pub mod rng;
+pub mod sequential;
 pub mod spread;
 pub mod tail;

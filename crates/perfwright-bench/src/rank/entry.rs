@@ -66,8 +66,8 @@ pub fn ranked_by(conditions: &Conditions) -> RankedBy {
     }
 }
 
-/// A candidate that delivers less than this share of the offered rate did not keep up.
-pub const KEPT_UP: f64 = 0.95;
+/// A candidate that serves less than this share of what the offered rate allows did not keep up.
+pub const KEPT_UP: f64 = 0.9;
 
 /// Puts the rows of one group into entries, and aside what cannot be ranked.
 #[must_use]
@@ -191,10 +191,17 @@ fn value(row: &Row, by: RankedBy) -> Result<f64, String> {
             throughput.map(|t| t / gpus).ok_or_else(|| "no request_throughput".to_owned())
         }
         RankedBy::LatencyAtRate => {
-            let rate = row.workload.request_rate.unwrap_or(f64::INFINITY);
             let throughput = throughput.ok_or_else(|| "no request_throughput".to_owned())?;
-            if throughput < KEPT_UP * rate {
-                return Err(format!("{throughput:.4} of {rate} offered requests per second were served"));
+            // A finite load also takes as long as its last request.
+            let (rate, last) = (row.workload.request_rate, row.metric("mean_e2e_ms"));
+            if let (Some(rate), Some(n), Some(last)) = (rate, row.workload.num_prompts, last) {
+                let n = n as f64;
+                let possible = n / (n / rate + last / 1000.0);
+                if throughput < KEPT_UP * possible {
+                    return Err(format!(
+                        "{throughput:.4} requests per second were served, {possible:.4} were possible at the offered {rate}"
+                    ));
+                }
             }
             let names =
                 ["p50_e2e_ms", "mean_e2e_ms", "p50_tpot_ms", "mean_tpot_ms", "p50_ttft_ms", "mean_ttft_ms"];

@@ -1,1 +1,6 @@
-//! placeholder
+//! Server commands of candidates.
+
+pub mod command;
+pub mod shlex;
+
+pub use command::{Rendered, command};
