@@ -92,7 +92,12 @@ pub fn decide(differences: &[f64], plan: &Plan) -> Verdict {
             return Verdict { decision, estimate, blocks, more: false };
         }
     }
-    last.unwrap_or(Verdict { decision: Decision::Open, estimate: None, blocks: 0, more: !plan.looks.is_empty() })
+    last.unwrap_or(Verdict {
+        decision: Decision::Open,
+        estimate: None,
+        blocks: 0,
+        more: !plan.looks.is_empty(),
+    })
 }
 
 fn against(estimate: &Estimate, threshold: f64) -> Decision {

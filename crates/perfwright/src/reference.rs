@@ -35,6 +35,12 @@ pub fn schemas() -> Vec<(String, String)> {
             "perfwright.bench-compare.v1.json",
             schemars::schema_for!(perfwright_bench::decide::report::Comparison),
         ),
+        ("perfwright.bench-ab.v1.json", schemars::schema_for!(perfwright_bench::decide::ab::AbReport)),
+        ("perfwright.bench-plan.v1.json", schemars::schema_for!(perfwright_bench::plan::Plan)),
+        (
+            "perfwright.bench-search-plan.v1.json",
+            schemars::schema_for!(perfwright_bench::search::dry::DryRun),
+        ),
         ("perfwright.bench-row.v1.json", schemars::schema_for!(perfwright_bench::rows::Row)),
         ("perfwright.model-memory.v1.json", schemars::schema_for!(perfwright_model::memory::Memory)),
         ("perfwright.model-ops.v1.json", schemars::schema_for!(perfwright_model::report::OpsReport)),

@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::steps::Trial;
 use crate::plan::check::same;
+use crate::plan::types::Scenario;
 use crate::sla::{Side, Sla};
 
 /// Why a candidate is not run.
@@ -44,14 +44,19 @@ pub fn parallel(flags: &[(String, Value)]) -> Parallel {
     }
 }
 
-/// A proof that the candidate of `trial` cannot run, or cannot meet `sla`; none where nothing is proven.
+/// A proof that a candidate with these flags cannot run, or cannot meet `sla`; none where nothing is proven.
 ///
 /// Memory: the weights of the fullest rank are more than the whole GPU. TTFT: one prompt alone, nothing cached, at the
 /// peak of the hardware. TPOT: one request alone; not where flags speak of speculation, which gives several tokens a
 /// step. Flags that change weights (quantisation) or data parallelism prove nothing here.
 #[must_use]
-pub fn prove(model: &Architecture, gpu: &Gpu, sla: &Sla, trial: &Trial) -> Option<Proof> {
-    let flags = &trial.candidate.flags;
+pub fn prove(
+    model: &Architecture,
+    gpu: &Gpu,
+    sla: &Sla,
+    flags: &[(String, Value)],
+    scenario: &Scenario,
+) -> Option<Proof> {
     let speaks_of = |word: &str| flags.iter().any(|(k, v)| k.contains(word) && !v.is_null());
     if speaks_of("quant") || speaks_of("data_parallel") || speaks_of("dp_size") || speaks_of("offload") {
         return None;
@@ -87,8 +92,8 @@ pub fn prove(model: &Architecture, gpu: &Gpu, sla: &Sla, trial: &Trial) -> Optio
         ops(model, &options).ok().map(|r| r.roofline.overlapped_us / 1000.0)
     };
     let cases = [
-        ("ttft", least_ms(Phase::Prefill, trial.scenario.input_len, 0)),
-        ("tpot", least_ms(Phase::Decode, 1, trial.scenario.input_len).filter(|_| !speaks_of("spec"))),
+        ("ttft", least_ms(Phase::Prefill, scenario.input_len, 0)),
+        ("tpot", least_ms(Phase::Decode, 1, scenario.input_len).filter(|_| !speaks_of("spec"))),
     ];
     for (kind, least) in cases {
         let bound =

@@ -24,6 +24,75 @@ pub enum BenchVerb {
     /// recomputed from the figures; what a row says of itself is not believed. Imported rows are ranked and prove
     /// nothing: the verdict is then at most inconclusive (exit code 1).
     Compare(BenchCompareArgs),
+
+    /// Is B better than A, worse, the same, or undecided
+    ///
+    /// Both files hold rows of one candidate under the same conditions. Rows are paired by `trial.block` (A B, then B
+    /// A, ...); `trial.launch` names the server launch, because launches differ more than requests. The looks at the
+    /// data are fixed beforehand and share an error of 5 %.
+    Ab(BenchAbArgs),
+
+    /// Search serving settings: candidates, coverage, largest load under the bounds
+    ///
+    /// This build shows with --dry-run what a search would do: the plan as it was understood, every candidate with its
+    /// command, which listed values are covered, flags against captured --help texts, what the hardware rules out, and
+    /// what it would cost.
+    Search(BenchSearchArgs),
+}
+
+/// Arguments of `bench ab`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Exit codes: 0 better or the same, 1 worse or inconclusive, 3 the sides may not be compared.
+
+Examples:
+  perfwright bench ab --a before.jsonl --b after.jsonl
+  perfwright bench ab --a a.jsonl --b b.jsonl --metric p50_ttft_ms --threshold 2
+  perfwright bench ab --a runs/a --b runs/b --launch-spread 0.8 --format json")]
+pub struct BenchAbArgs {
+    /// Rows of side A: file or run folder
+    #[arg(long, value_name = "FILE")]
+    pub a: String,
+
+    /// Rows of side B
+    #[arg(long, value_name = "FILE")]
+    pub b: String,
+
+    /// Figure to compare; latencies count as better when smaller
+    #[arg(long, value_name = "NAME", default_value = "request_throughput")]
+    pub metric: String,
+
+    /// Relative difference that matters to nobody, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    pub threshold: f64,
+
+    /// Standard deviation from launch to launch in percent, from an A/A control, where blocks share launches
+    #[arg(long, value_name = "PERCENT")]
+    pub launch_spread: Option<f64>,
+}
+
+/// Arguments of `bench search`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  perfwright bench search plan.yaml --dry-run
+  perfwright bench search plan.yaml --dry-run --help-dir artifacts/help --format json
+  perfwright bench search plan.yaml --run-dir runs/qwen3 --dry-run")]
+pub struct BenchSearchArgs {
+    /// The plan: YAML or JSON
+    pub plan: PathBuf,
+
+    /// Folder of the run; an interrupted search in it is continued
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Folder with captured --help texts: *.txt whose names hold the framework and serve, server or launch
+    #[arg(long, value_name = "DIR")]
+    pub help_dir: Option<PathBuf>,
 }
 
 /// Arguments of `bench compare`.

@@ -7,5 +7,7 @@ use crate::context::{Context, Outcome};
 pub(crate) fn run(args: &BenchArgs, context: &mut Context) -> Outcome {
     match &args.verb {
         BenchVerb::Compare(args) => super::bench_compare::run(args, context),
+        BenchVerb::Ab(args) => super::bench_ab::run(args, context),
+        BenchVerb::Search(args) => super::bench_search::run(args, context),
     }
 }
