@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use perfwright_evidence::{EvidenceError, EvidenceSet, Gate, GateResult};
 use serde_json::Value;
 
+pub use crate::compare::gate::{COMPARE_EVIDENCE, COMPARED, LIMITS};
+
 /// Where a run keeps the answer of `trace triage`.
 pub const TRIAGE_EVIDENCE: &str = "analysis/triage.json";
 
@@ -12,7 +14,7 @@ pub const TRIAGE_EVIDENCE: &str = "analysis/triage.json";
 pub const PIPELINE_EVIDENCE: &str = "analysis/pipeline.json";
 
 /// Every gate that this crate exports.
-pub const GATES: &[Gate] = &[USABLE, TILED];
+pub const GATES: &[Gate] = &[USABLE, TILED, COMPARED, LIMITS];
 /// The gate of a recorded `trace triage`.
 pub const USABLE: Gate = Gate { id: "trace.usable", version: 1, eval: usable };
 /// The gate of a recorded `trace pipeline`.

@@ -115,6 +115,10 @@ codes! {
     RUN_INTERRUPTED = Code::error("PW0307", Exit::HardStop);
     /// The folder is not a run.
     RUN_NOT_A_RUN = Code::error("PW0308", Exit::Input);
+    /// A proof does not lead to the published root.
+    RUN_PROOF_FAILS = Code::error("PW0309", Exit::No);
+    /// Secrets stand in a run that was to be packed.
+    RUN_HOLDS_SECRETS = Code::error("PW0310", Exit::HardStop);
     /// A field of a model's config is missing or unusable.
     MODEL_CONFIG_FIELD = Code::error("PW0401", Exit::Input);
     /// Fields of a model's config were not understood.

@@ -7,8 +7,11 @@ use perfwright_evidence::{
     Basis, Clock, EvidenceMeta, Gate, Host, LockError, Registry, Rule, RunError, RunSpec, RunWriter,
     VerdictOutcome, default_run_dir_name,
 };
-use serde_json::Value;
+use perfwright_report::{Document, markdown};
+use serde::Serialize;
+use serde_json::{Value, json};
 
+use crate::cli::record::RecordArgs;
 use crate::codes;
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
@@ -18,12 +21,12 @@ use crate::diagnostic::Diagnostic;
 /// # Errors
 /// Two crates exporting one gate under one version is a bug.
 pub(crate) fn registry() -> Result<Registry, Diagnostic> {
-    let gates = [perfwright_trace::gate::GATES, perfwright_bench::gate::GATES].concat();
-    Registry::new(gates).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
+    let gates = [perfwright_trace::gate::GATES, perfwright_model::gate::GATES, perfwright_bench::gate::GATES];
+    Registry::new(gates.concat()).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
 }
 
 /// Where a run goes: the folder that was asked for, or a new one below the runs folder.
-pub(crate) fn run_dir(asked: Option<&Path>, noun: &str, slug: &str, context: &Context) -> PathBuf {
+fn run_dir(asked: Option<&Path>, noun: &str, slug: &str, context: &Context) -> PathBuf {
     match asked {
         Some(dir) => dir.to_owned(),
         None => {
@@ -33,6 +36,24 @@ pub(crate) fn run_dir(asked: Option<&Path>, noun: &str, slug: &str, context: &Co
     }
 }
 
+/// A file as a contract names it.
+pub(crate) fn file(path: &Path) -> Result<Value, Diagnostic> {
+    let meta = std::fs::metadata(path).map_err(|e| Diagnostic::reading(path, &e))?;
+    if !meta.is_file() && !meta.is_dir() {
+        return Err(Diagnostic::new(codes::INPUT_READ_FAILED, "the input cannot be recorded")
+            .file(path)
+            .cause("a pipe or device can be read only once, and a run keeps its inputs")
+            .help("save the input to a file first"));
+    }
+    let bytes = meta.is_file().then_some(meta.len());
+    Ok(json!({"path": path.display().to_string(), "bytes": bytes}))
+}
+
+/// As [`file`], where there is one.
+pub(crate) fn optional(path: Option<&Path>) -> Result<Option<Value>, Diagnostic> {
+    path.map(file).transpose()
+}
+
 /// A run that is being written.
 pub(crate) struct Recording {
     run: RunWriter,
@@ -40,13 +61,66 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Starts a run, or goes on with an interrupted one of the same procedure and contract.
-    pub(crate) fn start(
-        dir: &Path,
+    /// Starts the run of a question, if it was asked for. `about` is the input the folder is named after; `contract`
+    /// is the question, and made only then.
+    pub(crate) fn of(
+        args: &RecordArgs,
         procedure: &str,
-        contract: Value,
+        about: &Path,
+        contract: impl FnOnce() -> Result<Value, Diagnostic>,
         context: &Context,
-    ) -> Result<Self, Diagnostic> {
+    ) -> Result<Option<Self>, Diagnostic> {
+        if !args.record && args.run_dir.is_none() {
+            return Ok(None);
+        }
+        let mut contract = contract()?;
+        contract["question"] = procedure.into();
+        let noun = procedure.split(' ').next().unwrap_or(procedure);
+        let slug = about.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let dir = run_dir(args.run_dir.as_deref(), noun, &slug, context);
+        Self::start(&dir, procedure, contract, context).map(Some)
+    }
+
+    /// Records input files under `inputs/`; `prefix` keeps those of several arguments apart.
+    pub(crate) fn inputs<P: AsRef<Path>>(
+        &mut self,
+        prefix: &str,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<(), Diagnostic> {
+        for (i, path) in paths.into_iter().enumerate() {
+            let path = path.as_ref();
+            let name =
+                path.file_name().map_or_else(|| "input".to_owned(), |n| n.to_string_lossy().into_owned());
+            let plain =
+                |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
+            let name: String = name.chars().map(plain).take(120).collect();
+            self.input(&format!("inputs/{prefix}{i}-{name}"), path)?;
+        }
+        Ok(())
+    }
+
+    /// Records the answer as `evidence` (a name ending in `.json`) with its readable form beside it, evaluates the
+    /// gates and closes the run.
+    pub(crate) fn answer(
+        mut self,
+        evidence: &str,
+        (answer, schema): (&impl Serialize, &str),
+        document: &Document,
+        gates: &[Gate],
+        context: &Context,
+    ) -> Result<VerdictOutcome, Diagnostic> {
+        let mut json = serde_json::to_vec_pretty(answer)
+            .map_err(|e| Diagnostic::new(codes::INTERNAL, format!("the answer cannot be written: {e}")))?;
+        json.push(b'\n');
+        self.derived(evidence, &json, "application/json", Some(schema))?;
+        let text = markdown::document(document, markdown::Options::default());
+        let readable = format!("{}.md", evidence.strip_suffix(".json").unwrap_or(evidence));
+        self.derived(&readable, text.as_bytes(), "text/markdown", None)?;
+        self.finish(gates, context)
+    }
+
+    /// Starts a run, or goes on with an interrupted one of the same procedure and contract.
+    fn start(dir: &Path, procedure: &str, contract: Value, context: &Context) -> Result<Self, Diagnostic> {
         let mut spec = RunSpec::new(procedure, env!("PW_VERSION"), contract);
         spec.argv.clone_from(&context.argv);
         spec.env = context.env.text_pairs();
@@ -59,7 +133,7 @@ impl Recording {
     }
 
     /// Records an input file: a copy, or a reference where it is large.
-    pub(crate) fn input(&mut self, name: &str, path: &Path) -> Result<(), Diagnostic> {
+    fn input(&mut self, name: &str, path: &Path) -> Result<(), Diagnostic> {
         if self.has(name) {
             return Ok(());
         }
@@ -94,7 +168,7 @@ impl Recording {
     }
 
     /// Evaluates the gates, closes the run, and says where it is.
-    pub(crate) fn finish(self, gates: &[Gate], context: &Context) -> Result<VerdictOutcome, Diagnostic> {
+    fn finish(self, gates: &[Gate], context: &Context) -> Result<VerdictOutcome, Diagnostic> {
         let dir = self.dir;
         let finished = self.run.finish(gates, Rule::AnsweredV1).map_err(|e| diagnostic(&dir, &e))?;
         context.note(0, &format!("recorded in {}", dir.display()));

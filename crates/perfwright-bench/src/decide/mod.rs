@@ -2,6 +2,7 @@
 
 pub mod ab;
 pub mod compare;
+pub mod frontier;
 pub mod render;
 pub mod report;
 

@@ -8,6 +8,7 @@
 //! | which layers are alike, which passes are steady | `clusters`, `steady` |
 //! | what supports the layer count | `evidence`, `config` |
 //! | kernels of one layer, two layers side by side | `flow` |
+//! | which layer each piece of work is in | `position` |
 //! | answer | `run`, `assemble`, `report`, `render` |
 
 mod assemble;
@@ -19,10 +20,13 @@ mod flow;
 mod kind;
 mod passes;
 mod period;
+mod position;
 pub mod render;
 pub mod report;
 mod run;
 mod segment;
 mod steady;
 
+pub(crate) use position::{AFTER, BEFORE, NOWHERE, positions};
+pub(crate) use render::ranges as number_ranges;
 pub use run::{PipelineOptions, pipeline, pipeline_store};

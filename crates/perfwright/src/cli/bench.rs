@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::trace::RecordArgs;
+use super::record::RecordArgs;
 
 /// Compare, search and decide serving benchmarks
 #[derive(Debug, Args)]

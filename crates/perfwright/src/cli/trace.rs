@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::record::RecordArgs;
+
 /// Read profiler traces
 #[derive(Debug, Args)]
 pub struct TraceArgs {
@@ -47,18 +49,6 @@ pub struct ReadArgs {
     /// Folder whose catalogue entries come before those compiled in
     #[arg(long, value_name = "DIR")]
     pub catalog: Option<PathBuf>,
-}
-
-/// Whether the answer becomes a run.
-#[derive(Debug, Args)]
-pub struct RecordArgs {
-    /// Write the answer as a run into this new folder
-    #[arg(long, value_name = "DIR", conflicts_with = "record")]
-    pub run_dir: Option<PathBuf>,
-
-    /// Write the answer as a run into a new folder below runs/
-    #[arg(long)]
-    pub record: bool,
 }
 
 /// Arguments of `trace triage`.
@@ -106,7 +96,8 @@ Limits:
 Examples:
   perfwright trace compare before.trace.json.gz after.trace.json.gz
   perfwright trace compare sglang.trace.json.gz vllm.trace.json.gz --format markdown
-  perfwright trace compare main.json.gz pr.json.gz --fail-on 'step.decode>3%' --fail-on 'category.attention>5%'")]
+  perfwright trace compare main.json.gz pr.json.gz --fail-on 'step.decode>3%' --fail-on 'category.attention>5%'
+  perfwright trace compare main.json.gz pr.json.gz --record                      keep the answer as a run")]
 pub struct CompareArgs {
     /// Trace before the change, or of our engine
     pub a: PathBuf,
@@ -125,6 +116,10 @@ pub struct CompareArgs {
     /// How traces are read.
     #[command(flatten)]
     pub read: ReadArgs,
+
+    /// Whether the answer becomes a run.
+    #[command(flatten)]
+    pub recorded: RecordArgs,
 }
 
 /// Arguments of `trace pipeline`.
@@ -132,14 +127,15 @@ pub struct CompareArgs {
 #[command(after_long_help = "\
 Examples:
   perfwright trace pipeline decode.trace.json.gz
-  perfwright trace pipeline decode.trace.json.gz --config config.json            check the layer count
+  perfwright trace pipeline decode.trace.json.gz --config config.json            check the layer count, name the layers
   perfwright trace pipeline decode.trace.json.gz --layer 3 --compare-layer 4     two layers side by side
   perfwright trace pipeline decode.trace.json.gz --anchor rms_norm --format json name the kernel that begins a layer")]
 pub struct PipelineArgs {
     /// Trace file, or folder with one trace per rank
     pub path: PathBuf,
 
-    /// The model's config.json; its layer count is set beside what the trace shows
+    /// The model's config.json, or a folder that holds it: layer count and kinds of layers are set beside what the
+    /// trace shows, and layers get their names from it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 

@@ -1,11 +1,14 @@
 //! `perfwright bench compare`.
 
+use std::path::Path;
+
+use perfwright_bench::decide::frontier::frontiers;
 use perfwright_bench::decide::render::{document, failed_candidates, winning_commands};
 use perfwright_bench::decide::{CompareOptions, Comparison, VerdictWord, compare};
 use perfwright_bench::gate::{COMPARED, COMPARISON, input_name};
 use perfwright_bench::rows::Row;
 use perfwright_bench::rows::anchor::export;
-use perfwright_report::{Document, markdown};
+use perfwright_report::{Document, chart, markdown};
 use serde_json::json;
 
 use super::bench_rows::{Loaded, load_all, sla, threshold};
@@ -14,7 +17,7 @@ use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
-use crate::record::{Recording, run_dir};
+use crate::record::Recording;
 
 /// Reads, ranks, records and prints.
 pub(super) fn run(args: &BenchCompareArgs, context: &mut Context) -> Outcome {
@@ -29,9 +32,7 @@ pub(super) fn run(args: &BenchCompareArgs, context: &mut Context) -> Outcome {
                 .cause(e.to_string())
         })?;
     }
-    if args.recorded.record || args.recorded.run_dir.is_some() {
-        record(args, &answer, &loaded, context)?;
-    }
+    record(args, &answer, &loaded, context)?;
     context.answer(document(&answer), &answer)?;
     Ok(match answer.verdict.outcome {
         VerdictWord::Winner | VerdictWord::Tie => Exit::Done,
@@ -47,43 +48,41 @@ pub(super) fn run(args: &BenchCompareArgs, context: &mut Context) -> Outcome {
     })
 }
 
+/// Records the inputs, the tables, the frontier and the answer.
 fn record(
     args: &BenchCompareArgs,
     answer: &Comparison,
     loaded: &Loaded,
     context: &Context,
 ) -> Result<(), Diagnostic> {
-    let contract = json!({
-        "question": "bench compare",
-        "inputs": answer.inputs.iter().map(|i| json!({"path": i.path, "label": i.label})).collect::<Vec<_>>(),
-        "threshold": answer.threshold,
-        "sla": answer.sla_override,
-    });
-    let dir = run_dir(args.recorded.run_dir.as_deref(), "bench", "compare", context);
-    let mut recording = Recording::start(&dir, "bench compare", contract, context)?;
+    let contract = || {
+        Ok(json!({
+            "inputs": answer.inputs.iter().map(|i| json!({"path": i.path, "label": i.label})).collect::<Vec<_>>(),
+            "threshold": answer.threshold,
+            "sla": answer.sla_override,
+        }))
+    };
+    let about = Path::new("compare");
+    let recording = Recording::of(&args.recorded, "bench compare", about, contract, context)?;
+    let Some(mut recording) = recording else { return Ok(()) };
     for (i, bytes) in loaded.bytes.iter().enumerate() {
         recording.derived(&input_name(i), bytes, "application/octet-stream", None)?;
-    }
-    let bytes = serde_json::to_vec_pretty(answer)
-        .map_err(|e| Diagnostic::new(codes::INTERNAL, format!("the answer cannot be written: {e}")))?;
-    recording.derived(COMPARISON, &bytes, "application/json", Some(answer.schema))?;
-    let text = |d: &Document| markdown::document(d, markdown::Options::default());
-    for (name, document) in [
-        ("benchmark/comparison.md", document(answer)),
-        ("benchmark/winning-commands.md", winning_commands(answer)),
-        ("benchmark/failed-candidates.md", failed_candidates(answer)),
-    ] {
-        recording.derived(name, text(&document).as_bytes(), "text/markdown", None)?;
     }
     let mut fairness = Document::new("Fairness diagnostics");
     fairness.notes.clone_from(&answer.diagnostics);
     fairness.notes.extend(answer.verdict.reasons.iter().cloned());
-    recording.derived(
-        "benchmark/fairness/diagnostics.md",
-        text(&fairness).as_bytes(),
-        "text/markdown",
-        None,
-    )?;
-    recording.finish(&[COMPARED], context)?;
+    for (name, document) in [
+        ("benchmark/winning-commands.md", winning_commands(answer)),
+        ("benchmark/failed-candidates.md", failed_candidates(answer)),
+        ("benchmark/fairness/diagnostics.md", fairness),
+    ] {
+        let text = markdown::document(&document, markdown::Options::default());
+        recording.derived(name, text.as_bytes(), "text/markdown", None)?;
+    }
+    for (i, plot) in frontiers(&loaded.rows).iter().enumerate() {
+        let svg = chart::plot(plot);
+        recording.derived(&format!("benchmark/frontier-{i}.svg"), svg.as_bytes(), "image/svg+xml", None)?;
+    }
+    recording.answer(COMPARISON, (answer, answer.schema), &document(answer), &[COMPARED], context)?;
     Ok(())
 }
