@@ -1,6 +1,6 @@
 //! The gates of this crate.
 
-use perfwright_evidence::{EvidenceError, EvidenceSet, Gate, GateResult};
+use perfwright_evidence::{Basis as Recorded, EvidenceError, EvidenceSet, Gate, GateResult};
 use serde_json::Value;
 
 use crate::decide::report::Input;
@@ -46,12 +46,19 @@ fn recompute(evidence: &EvidenceSet, stored: &Value) -> Result<Value, String> {
     for (i, input) in inputs.iter().enumerate() {
         let path = input.get("path").and_then(Value::as_str).ok_or("an input has no path")?;
         let label = input.get("label").and_then(Value::as_str);
-        let bytes = evidence.bytes(&input_name(i)).map_err(|e| e.to_string())?;
-        // What a recorded comparison calls measured was measured by another run, whose record is not in this one.
-        let basis = match input.get("basis").and_then(Value::as_str) {
-            Some("measured") => Basis::Measured,
-            Some("declared") => Basis::Declared,
-            _ => Basis::Imported,
+        // A search ranks its own rows; a comparison the copies of its inputs.
+        let own = evidence.entries().iter().find(|e| e.name == path);
+        let name = own.map_or_else(|| input_name(i), |e| e.name.clone());
+        let bytes = evidence.bytes(&name).map_err(|e| e.to_string())?;
+        let claimed = input.get("basis").and_then(Value::as_str).unwrap_or_default();
+        let basis = match (own.map(|e| e.basis), claimed) {
+            (Some(Recorded::Measured), _) => Basis::Measured,
+            (Some(Recorded::Imported), _) => Basis::Imported,
+            (Some(Recorded::Declared), _) | (None, "declared") => Basis::Declared,
+            // What a recorded comparison calls measured was measured by another run, whose record is not in this one:
+            // the ranking is computed again with it, and the copy stays imported evidence.
+            (None, "measured") => Basis::Measured,
+            (None, _) => Basis::Imported,
         };
         rows.extend(import::load(&bytes, path, label, basis).map_err(|e| e.to_string())?);
         let label = label.map(str::to_owned);

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use perfwright_bench::plan::{Plan, read_plan};
 use perfwright_bench::rows::{Basis, Requests, Status};
+use perfwright_bench::search::deliver::deliver;
 use perfwright_bench::search::summary::summary;
 use perfwright_bench::search::{Conditions, Journal, SearchError, Trial, Trialled, run};
-use perfwright_evidence::{Basis as Recorded, RunSpec};
+use perfwright_evidence::{
+    Basis as Recorded, Outcome, Registry, RunSpec, Status as RunStatus, VerifyOptions, verify,
+};
 
 const TARGET: &str = "PERFWRIGHT_TEST_SEARCH_IN";
 
@@ -110,7 +113,15 @@ fn searching_process() {
             assert!((4.5..5.6).contains(&best), "the lab's best holds about 5.2 requests per second: {best}");
             drop(journal);
             // A second call measures nothing.
-            search(&root.path().join("run"), |t| panic!("measured again: {t:?}")).expect("nothing to do");
+            let dir = root.path().join("run");
+            let journal = search(&dir, |t| panic!("measured again: {t:?}")).expect("nothing to do");
+            let (answer, finished) = deliver(&plan(), &conditions(), journal).expect("delivered");
+            assert_eq!(finished.gates[0].outcome, Outcome::Pass, "{:?}", finished.gates);
+            let chat = answer.scenarios.iter().find(|s| s.scenario == "chat").expect("there");
+            assert!(chat.ranking[0].objective.is_some() && chat.ranking[0].framework == "lab", "{chat:#?}");
+            let registry = Registry::new(perfwright_bench::gate::GATES.iter().copied()).expect("gates");
+            let report = verify(&dir, &registry, &VerifyOptions::default()).expect("a run");
+            assert_eq!((report.status, report.exit_code), (RunStatus::Clean, 0), "{:?}", report.differences);
         }
     }
 }

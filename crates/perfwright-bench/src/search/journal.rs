@@ -83,6 +83,21 @@ impl Journal {
         self.read(&name)
     }
 
+    /// What the rows of this journal are.
+    #[must_use]
+    pub fn basis(&self) -> Basis {
+        basis(self.basis)
+    }
+
+    /// The bytes of a recorded file.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>, JournalError> {
+        std::fs::read(self.run.dir().join(name))
+            .map_err(|e| JournalError::Row { name: name.to_owned(), cause: e.to_string() })
+    }
+
     /// Records a derived file, unless it is there already.
     ///
     /// # Errors
@@ -112,15 +127,19 @@ impl Journal {
     }
 }
 
-/// A recorded row with its key.
-fn keyed(text: &str, name: &str, basis: Recorded) -> Result<(String, Row), String> {
-    let basis = match basis {
+fn basis(recorded: Recorded) -> Basis {
+    match recorded {
         Recorded::Measured => Basis::Measured,
         Recorded::Imported => Basis::Imported,
         Recorded::Declared => Basis::Declared,
-    };
+    }
+}
+
+/// A recorded row with its key.
+fn keyed(text: &str, name: &str, basis: Recorded) -> Result<(String, Row), String> {
     let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let key = value.get("key").and_then(Value::as_str).ok_or("the row has no key")?.to_owned();
-    let mut rows = read_rows(text.trim_end().as_bytes(), name, basis).map_err(|e| e.to_string())?;
+    let mut rows =
+        read_rows(text.trim_end().as_bytes(), name, self::basis(basis)).map_err(|e| e.to_string())?;
     Ok((key, rows.pop().ok_or("the file is empty")?))
 }

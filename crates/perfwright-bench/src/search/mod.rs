@@ -2,6 +2,7 @@
 //! of the plan and the rows so far, so an interrupted search continues where it was.
 
 pub mod boundary;
+pub mod deliver;
 pub mod dry;
 pub mod journal;
 pub mod prune;
