@@ -127,6 +127,33 @@ fn searching_process() {
 }
 
 #[test]
+fn the_largest_concurrency_is_found_too() {
+    let text =
+        PLAN.replace("qps: {lower: 0.5, upper: 16, tolerance: 0.5}", "concurrency: {lower: 1, upper: 64}");
+    let plan = read_plan(&text).expect("valid");
+    let root = tempfile::tempdir().expect("a folder");
+    let spec = RunSpec::new("bench search", "0.1.0", serde_json::json!({"plan": text}));
+    let mut journal = Journal::open(&root.path().join("run"), &spec, Recorded::Measured).expect("opened");
+    run(
+        &plan,
+        &conditions(),
+        &mut journal,
+        |_| None,
+        |trial| {
+            let load = trial.load.max_concurrency.expect("a cap") as f64;
+            let mut result = measured(trial);
+            result.metrics.insert("p50_ttft_ms".to_owned(), 100.0 * load / 23.5);
+            Ok(result)
+        },
+    )
+    .expect("searched");
+    let rows = summary(&plan, &conditions(), journal.done()).expect("complete");
+    let found: Vec<_> = rows.iter().filter_map(|r| r.objective.as_ref()).collect();
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|o| o.kind == "max_concurrency" && o.value == 23.0), "{found:?}");
+}
+
+#[test]
 fn killed_at_random_moments() {
     let root = tempfile::tempdir().expect("a folder");
     let whole = search(&root.path().join("whole"), |_| {}).expect("searched");

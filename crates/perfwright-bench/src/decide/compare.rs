@@ -9,7 +9,7 @@ use crate::rank::entry::{Aside, Entry, RankedBy, entries, ranked_by};
 use crate::rank::fairness::{accept_length, unequal_acceptance};
 use crate::rank::order::{centre, ranked, relate};
 use crate::rank::{Conditions, conditions};
-use crate::rows::{Basis, Row};
+use crate::rows::{Basis, Row, Status};
 use crate::sla::{Sla, State};
 
 /// Relative difference that matters to nobody: 1 %.
@@ -44,12 +44,23 @@ pub fn compare(inputs: Vec<Input>, rows: &[Row], options: &CompareOptions) -> Co
         })
         .collect();
     let mut groups: BTreeMap<(String, String), (Conditions, Vec<&Row>)> = BTreeMap::new();
-    for row in &rows {
+    let (ran, ended): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|r| r.status == Status::Ok);
+    for row in ran {
         let conditions = conditions(row);
         let text = serde_json::to_string(&conditions).unwrap_or_default();
         let group =
             groups.entry((row.scenario().to_owned(), text)).or_insert_with(|| (conditions, Vec::new()));
         group.1.push(row);
+    }
+    // What did not run has no load of its own; it stands with the rows of its scenario that did.
+    for row in ended {
+        match groups.iter_mut().find(|((scenario, _), _)| scenario == row.scenario()) {
+            Some((_, (_, group))) => group.push(row),
+            None => {
+                let key = (row.scenario().to_owned(), String::new());
+                groups.entry(key).or_insert_with(|| (Conditions::new(), Vec::new())).1.push(row);
+            }
+        }
     }
     let mut scenarios = Vec::new();
     for ((scenario, _), (conditions, mut group)) in groups {

@@ -108,7 +108,12 @@ fn plan(root: &Obj<'_>) -> Plan {
         };
         b.list("request_rates").iter().take(MAX_LIST).filter_map(each).collect()
     });
-    let qps = b.and_then(|b| b.obj("qps")).map(|o| qps(&o));
+    let rates = b.and_then(|b| b.obj("qps")).map(|o| range(&o, 0.1));
+    let concurrency = b.and_then(|b| b.obj("concurrency")).map(|o| range(&o, 1.0));
+    if let (Some(b), true, true) = (b, rates.is_some(), concurrency.is_some()) {
+        let hint = Some("keep qps or concurrency".to_owned());
+        b.fault("concurrency", b.line_of("concurrency"), "one search looks for one boundary", hint);
+    }
     let set: Option<Vec<String>> = b.and_then(|b| {
         let list = b.list("framework_set");
         let names = list.iter().filter_map(|n| scalar(n)).map(|n| crate::rows::framework::canonical(&n));
@@ -153,7 +158,8 @@ fn plan(root: &Obj<'_>) -> Plan {
         backend,
         request_rates,
         max_concurrency,
-        qps,
+        qps: rates,
+        concurrency,
         extra_request_body,
         sla,
         search,
@@ -238,18 +244,13 @@ fn dataset(root: &Obj<'_>) -> (String, Option<String>, u64, Vec<Scenario>) {
     (kind, file, prompts, scenarios)
 }
 
-fn qps(o: &Obj<'_>) -> Qps {
+fn range(o: &Obj<'_>, usual_tolerance: f64) -> Qps {
     let lower = o.float("lower").unwrap_or(0.0);
     let upper = o.float("upper").unwrap_or(0.0);
-    let tolerance = o.float("tolerance").unwrap_or(0.1);
+    let tolerance = o.float("tolerance").unwrap_or(usual_tolerance);
     let rounds = o.count("max_rounds");
     if !(lower > 0.0 && upper > lower) {
-        o.fault(
-            "upper",
-            o.line_of("upper"),
-            format!("{lower} to {upper} is no range of rates above 0"),
-            None,
-        );
+        o.fault("upper", o.line_of("upper"), format!("{lower} to {upper} is no range above 0"), None);
     }
     if tolerance <= 0.0 {
         o.fault("tolerance", o.line_of("tolerance"), "should be above 0", None);

@@ -43,6 +43,8 @@ pub struct Plan {
     pub max_concurrency: Vec<Option<u64>>,
     /// Range of the search for the largest rate under the bounds.
     pub qps: Option<Qps>,
+    /// Range of the search for the largest concurrency under the bounds, in place of the largest rate.
+    pub concurrency: Option<Qps>,
     /// Added to every request.
     pub extra_request_body: Value,
     /// The bounds.
@@ -90,7 +92,7 @@ pub struct Scenario {
     pub output_len: u64,
 }
 
-/// A range of rates.
+/// A range of rates, or of concurrency.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Qps {
     /// Lowest rate, requests per second.

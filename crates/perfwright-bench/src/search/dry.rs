@@ -173,11 +173,15 @@ fn add_cost(cost: &mut Cost, plan: &Plan, candidates: usize) {
     cost.launches = cost.launches.saturating_add(launches + finalists);
     for scenario in &plan.scenarios {
         let trials = finalists.saturating_mul(caps);
-        match plan.qps.filter(|_| !plan.sla.bounds.is_empty()) {
+        match plan.concurrency.or(plan.qps).filter(|_| !plan.sla.bounds.is_empty()) {
             // Most rates are measured once; about two near the boundary as often as repeats allow.
             Some(q) => {
                 let each = q.max_rounds + 2 * plan.search.repeats.saturating_sub(1);
-                add(trials.saturating_mul(each), plan.num_prompts, cap, Some(q.upper), scenario.output_len);
+                let (cap, rate) = match plan.concurrency {
+                    Some(_) => (Some(q.lower as u64), None),
+                    None => (cap, Some(q.upper)),
+                };
+                add(trials.saturating_mul(each), plan.num_prompts, cap, rate, scenario.output_len);
             }
             None => {
                 let loads = plan.request_rates.len().max(1) as u64;

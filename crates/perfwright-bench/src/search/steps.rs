@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::boundary::{self, Next, Observation, Range};
 use super::space::{self, Candidate};
-use crate::plan::types::{FrameworkPlan, Plan, Scenario};
+use crate::plan::types::{FrameworkPlan, Plan, Qps, Scenario};
 use crate::rows::{Row, Status};
 
 /// Candidates that go through the whole measurement.
@@ -113,6 +113,8 @@ pub struct Final {
     pub scenario: Scenario,
     /// Concurrency cap.
     pub cap: Option<u64>,
+    /// The boundary is one of concurrency, not of rate.
+    pub of_concurrency: bool,
     /// The boundary, where one was searched.
     pub found: Option<boundary::Found>,
     /// Keys of its trials, in order.
@@ -214,8 +216,9 @@ impl<'a> Walker<'a> {
     /// The final measurement of a candidate; the key of the trial that did not end well, if one did.
     fn finals(&self, candidate: &Candidate, walk: &mut Walk) -> Result<Option<String>, Missing> {
         let open = [None];
-        let caps =
-            if self.plan.max_concurrency.is_empty() { &open[..] } else { &self.plan.max_concurrency[..] };
+        let of_concurrency = self.plan.concurrency.is_some();
+        let free = of_concurrency || self.plan.max_concurrency.is_empty();
+        let caps = if free { &open[..] } else { &self.plan.max_concurrency[..] };
         for scenario in &self.plan.scenarios {
             for cap in caps {
                 let mut fin = Final {
@@ -223,11 +226,14 @@ impl<'a> Walker<'a> {
                     candidate: candidate.id.clone(),
                     scenario: scenario.clone(),
                     cap: *cap,
+                    of_concurrency,
                     found: None,
                     keys: Vec::new(),
                 };
-                let ended = match self.plan.qps {
-                    Some(_) if !self.plan.sla.bounds.is_empty() => self.boundary(candidate, &mut fin)?,
+                let ended = match self.plan.concurrency.or(self.plan.qps) {
+                    Some(range) if !self.plan.sla.bounds.is_empty() => {
+                        self.boundary(candidate, &mut fin, range)?
+                    }
                     _ => self.fixed(candidate, &mut fin)?,
                 };
                 walk.finals.push(fin);
@@ -239,15 +245,20 @@ impl<'a> Walker<'a> {
         Ok(None)
     }
 
-    fn boundary(&self, candidate: &Candidate, fin: &mut Final) -> Result<Option<String>, Missing> {
-        let Some(qps) = self.plan.qps else { return Ok(None) };
+    fn boundary(
+        &self,
+        candidate: &Candidate,
+        fin: &mut Final,
+        asked: Qps,
+    ) -> Result<Option<String>, Missing> {
+        let whole = |load: f64| if fin.of_concurrency { load.round().max(1.0) } else { load };
         let range = Range {
-            lower: qps.lower,
-            upper: qps.upper,
-            tolerance: qps.tolerance,
-            rounds: usize::try_from(qps.max_rounds).unwrap_or(usize::MAX),
+            lower: whole(asked.lower),
+            upper: whole(asked.upper),
+            tolerance: asked.tolerance,
+            rounds: usize::try_from(asked.max_rounds).unwrap_or(usize::MAX),
             repeats: usize::try_from(self.plan.search.repeats).unwrap_or(1),
-            whole: false,
+            whole: fin.of_concurrency,
         };
         let mut seen: Vec<Observation> = Vec::new();
         loop {
@@ -256,18 +267,21 @@ impl<'a> Walker<'a> {
                     fin.found = Some(found);
                     return Ok(None);
                 }
-                Next::Probe(rate) => {
-                    let repeat = seen.iter().filter(|o| o.load == rate).count() as u64;
-                    let load = Load { request_rate: Some(rate), max_concurrency: fin.cap };
+                Next::Probe(level) => {
+                    let repeat = seen.iter().filter(|o| o.load == level).count() as u64;
+                    let load = match fin.of_concurrency {
+                        true => Load { request_rate: None, max_concurrency: Some(level as u64) },
+                        false => Load { request_rate: Some(level), max_concurrency: fin.cap },
+                    };
                     let trial =
                         self.trial(candidate, &fin.scenario, None, load, self.plan.num_prompts, repeat);
                     let row = self.done.get(&trial.key).ok_or_else(|| Box::new(trial.clone()))?;
                     fin.keys.push(trial.key.clone());
-                    // A server that does not start says nothing about the rate.
+                    // A server that does not start says nothing about the load.
                     if row.status != Status::Ok {
                         return Ok(Some(trial.key));
                     }
-                    seen.push(Observation { load: rate, pressure: self.plan.sla.pressure(row) });
+                    seen.push(Observation { load: level, pressure: self.plan.sla.pressure(row) });
                 }
             }
         }

@@ -39,13 +39,18 @@ fn finals(fin: &Final, done: &Done) -> Vec<Row> {
     let rows: Vec<&Row> = fin.keys.iter().filter_map(|k| done.get(k)).collect();
     let Some(found) = &fin.found else { return rows.into_iter().cloned().collect() };
     // The row of the largest load that met the bounds; where none did, that of the smallest, which says so itself.
-    let at = |load: f64| rows.iter().find(|r| r.workload.request_rate == Some(load));
+    let load_of = |r: &Row| match fin.of_concurrency {
+        true => r.workload.max_concurrency.map(|c| c as f64),
+        false => r.workload.request_rate,
+    };
+    let at = |load: f64| rows.iter().find(|r| load_of(r) == Some(load));
     if found.value > 0.0
         && let Some(row) = at(found.value)
     {
         let mut row = (*row).clone();
         row.objective = Some(Objective {
             kind: match fin.cap {
+                _ if fin.of_concurrency => "max_concurrency".to_owned(),
                 Some(cap) => format!("max_rate at concurrency {cap}"),
                 None => "max_rate".to_owned(),
             },
@@ -55,8 +60,8 @@ fn finals(fin: &Final, done: &Done) -> Vec<Row> {
             cliff: found.cliff,
         });
         for (said, what) in [
-            (found.non_monotone, "a larger rate passed although a smaller one failed"),
-            (found.beyond, "the largest rate of the plan passed: the boundary is beyond it"),
+            (found.non_monotone, "a larger load passed although a smaller one failed"),
+            (found.beyond, "the largest load of the plan passed: the boundary is beyond it"),
             (!found.complete, "the tolerance was not reached"),
         ] {
             if said {
