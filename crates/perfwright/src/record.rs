@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use perfwright_evidence::{
-    Basis, Clock, EvidenceMeta, Gate, Host, LockError, Registry, Rule, RunError, RunSpec, RunWriter,
-    VerdictOutcome, default_run_dir_name,
+    Basis, Clock, EvidenceMeta, Gate, Gpu, Gpus, Host, LockError, Registry, Rule, RunError, RunSpec,
+    RunWriter, VerdictOutcome, default_run_dir_name,
 };
 use perfwright_report::{Document, markdown};
 use serde::Serialize;
@@ -15,14 +15,19 @@ use crate::cli::record::RecordArgs;
 use crate::codes;
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
+use crate::environment::PATH;
 
 /// Every gate this binary can evaluate.
 ///
 /// # Errors
 /// Two crates exporting one gate under one version is a bug.
 pub(crate) fn registry() -> Result<Registry, Diagnostic> {
-    let gates = [perfwright_trace::gate::GATES, perfwright_model::gate::GATES, perfwright_bench::gate::GATES];
-    Registry::new(gates.concat()).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
+    let gates = perfwright_trace::gate::GATES
+        .iter()
+        .chain(perfwright_model::gate::GATES)
+        .chain(perfwright_logs::path::GATES)
+        .chain(perfwright_bench::gate::GATES);
+    Registry::new(gates.copied()).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
 }
 
 /// Where a run goes: the folder that was asked for, or a new one below the runs folder.
@@ -34,6 +39,18 @@ fn run_dir(asked: Option<&Path>, noun: &str, slug: &str, context: &Context) -> P
             context.settings.runs_dir.join(default_run_dir_name(Clock::System.now_ms(), noun, slug, random))
         }
     }
+}
+
+/// The GPUs that the vendors' tools name, or why there are none.
+fn gpus(context: &Context) -> Gpus {
+    let path = context.env.get(PATH.name).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
+    let probe = perfwright_process::probe_gpus(&path);
+    let device = |d: perfwright_process::GpuDevice| Gpu {
+        name: d.name,
+        memory_bytes: d.memory_bytes,
+        driver: d.driver,
+    };
+    Gpus { devices: probe.devices.into_iter().map(device).collect(), reason: probe.reason }
 }
 
 /// A file as a contract names it.
@@ -125,6 +142,7 @@ impl Recording {
         spec.argv.clone_from(&context.argv);
         spec.env = context.env.text_pairs();
         spec.host = Host::capture(Path::new("/"));
+        spec.host.gpus = gpus(context);
         if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(|e| not_writable(parent, &e))?;
         }
