@@ -15,3 +15,4 @@ mod run_share;
 pub(crate) mod schemas;
 pub(crate) mod trace;
 mod trace_compare;
+mod trace_map;

@@ -99,6 +99,10 @@ codes! {
     TRACE_LIMIT_UNPROVEN = Code::error("PW0209", Exit::HardStop);
     /// The trace has no such pass or layer.
     TRACE_NO_SUCH_PART = Code::error("PW0210", Exit::Usage);
+    /// Kernels took less time than the GPU needs for the work they are joined to.
+    TRACE_MAP_IMPOSSIBLE = Code::error("PW0220", Exit::HardStop);
+    /// No forward pass with layers was found to join to the model.
+    TRACE_MAP_NO_PASS = Code::error("PW0221", Exit::HardStop);
     /// The run folder is not a run of this command.
     RUN_FOREIGN_FOLDER = Code::error("PW0301", Exit::Usage);
     /// The run's contract is another one.

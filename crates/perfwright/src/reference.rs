@@ -50,6 +50,7 @@ pub fn schemas() -> Vec<(String, String)> {
             "perfwright.trace-pipeline.v1.json",
             schemars::schema_for!(perfwright_trace::pipeline::report::Pipeline),
         ),
+        ("perfwright.trace-map.v1.json", schemars::schema_for!(perfwright_trace::map::report::TraceMap)),
         ("perfwright.trace-triage.v1.json", schemars::schema_for!(perfwright_trace::report::Triage)),
         (
             "perfwright.trace-compare.v1.json",

@@ -231,7 +231,7 @@ fn configured(config: &ModelLayers) -> (Vec<Option<u32>>, Vec<String>) {
 
 /// True for a pass that the trace's start or end cuts: it is the first (last) work of its device, and does nothing
 /// before its first (after its last) layer although passes in the middle of the trace do, or there are none.
-fn is_cut(passes: &[Pass], at: usize, (first, last): (&Edges, &Edges)) -> bool {
+pub(crate) fn is_cut(passes: &[Pass], at: usize, (first, last): (&Edges, &Edges)) -> bool {
     let pass = &passes[at];
     if pass.layers.is_empty() || pass.bounds == Bounds::Config {
         return false;
@@ -257,10 +257,10 @@ fn members(pass: &Pass, parts: usize) -> Vec<Vec<u32>> {
 }
 
 /// A row of the device table by device.
-type Edges = HashMap<Ident, u32>;
+pub(crate) type Edges = HashMap<Ident, u32>;
 
 /// First and last device row of each device.
-fn device_edges(passes: &[Pass]) -> (Edges, Edges) {
+pub(crate) fn device_edges(passes: &[Pass]) -> (Edges, Edges) {
     let mut first = HashMap::new();
     let mut last = HashMap::new();
     for pass in passes {

@@ -214,18 +214,18 @@ fn parallel(args: ParallelArgs) -> Parallel {
     Parallel { tp: args.tp, ep: args.ep, dp: args.dp, pp: args.pp }
 }
 
-fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
+pub(super) fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
     hardware::find(name).map_err(|e| diagnostic(&e))
 }
 
-fn format(name: &str) -> Result<Format, Diagnostic> {
+pub(super) fn format(name: &str) -> Result<Format, Diagnostic> {
     Format::named(name).ok_or_else(|| {
         Diagnostic::new(codes::USAGE, format!("no weight format named `{name}`"))
             .help("known: bf16, fp16, fp32, fp8, fp8_block, mxfp8, int8, w8a16, w4a16 (int4), nvfp4, w4a16_nvfp4, mxfp4")
     })
 }
 
-fn kv_dtype(name: &str) -> Result<KvDtype, Diagnostic> {
+pub(super) fn kv_dtype(name: &str) -> Result<KvDtype, Diagnostic> {
     KvDtype::named(name).ok_or_else(|| {
         Diagnostic::new(codes::USAGE, format!("no cache format named `{name}`"))
             .help("known: bf16, fp16, fp32, fp8, fp4")
@@ -242,7 +242,7 @@ fn nearest_gpu(name: &str) -> Option<String> {
 }
 
 /// A model error with its code and what to do.
-fn diagnostic(e: &ModelError) -> Diagnostic {
+pub(super) fn diagnostic(e: &ModelError) -> Diagnostic {
     match e {
         ModelError::Io { path, source } => Diagnostic::reading(path, source),
         ModelError::TooLarge { path, bytes, limit } => {

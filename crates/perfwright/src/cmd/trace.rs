@@ -24,6 +24,7 @@ pub(crate) fn run(args: &TraceArgs, context: &mut Context) -> Outcome {
     match &args.verb {
         TraceVerb::Triage(args) => run_triage(args, context),
         TraceVerb::Compare(args) => super::trace_compare::run(args, context),
+        TraceVerb::Map(args) => super::trace_map::run(args, context),
         TraceVerb::Pipeline(args) => run_pipeline(args, context),
     }
 }
@@ -138,13 +139,15 @@ pub(super) fn hard_stop(stop: &Stop, context: &Context) -> Exit {
 }
 
 /// The reasons for which a trace command stops.
-const STOPS: [(codes::Code, &str); 6] = [
+const STOPS: [(codes::Code, &str); 8] = [
     (codes::TRACE_NO_GPU_EVENTS, "the trace has no GPU events"),
     (codes::TRACE_NO_DEVICE_TIME, "the GPU events of the trace have no duration"),
     (codes::TRACE_CAPTURE_NO_LAUNCHES, "the capture trace records no kernel launches"),
     (codes::TRACE_CAPTURE_MISMATCH, "the capture trace does not match the replayed graphs"),
     (codes::TRACE_MAPPING_UNUSABLE, "the mapping trace cannot name kernels"),
     (codes::TRACE_NOTHING_TO_COMPARE, "the traces have no steps to compare"),
+    (codes::TRACE_MAP_IMPOSSIBLE, "kernels took less time than the GPU needs for their work"),
+    (codes::TRACE_MAP_NO_PASS, "the trace has no forward pass to map"),
 ];
 
 /// The built-in catalogues, with the texts of a user's folder (`kernels/*.toml`, `fusions/*.toml`) in front.
