@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::decide::report::Input;
 use crate::decide::{CompareOptions, compare};
 use crate::import;
+use crate::live::{PATHS, TRIALS};
 use crate::rows::Basis;
 use crate::sla::{Bound, Sla};
 
@@ -13,7 +14,7 @@ use crate::sla::{Bound, Sla};
 pub const COMPARISON: &str = "benchmark/comparison.json";
 
 /// Every gate that this crate exports.
-pub const GATES: &[Gate] = &[COMPARED];
+pub const GATES: &[Gate] = &[COMPARED, TRIALS, PATHS];
 /// The gate of a recorded `bench compare`.
 pub const COMPARED: Gate = Gate { id: "bench.compared", version: 1, eval: compared };
 

@@ -14,12 +14,14 @@
 //! | what a search is asked to do | [`plan`] |
 //! | how a server is started | [`render`], [`flags`] |
 //! | which candidates are tried, and what is kept of each | [`search`] |
+//! | starting their servers and measuring them | [`live`] |
 
 pub mod arrival;
 pub mod decide;
 pub mod flags;
 pub mod gate;
 pub mod import;
+pub mod live;
 pub mod load;
 pub mod measure;
 pub mod plan;

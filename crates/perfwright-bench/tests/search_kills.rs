@@ -54,6 +54,8 @@ fn measured(trial: &Trial) -> Trialled {
         ]),
         requests: Some(Requests { sent: trial.num_prompts, succeeded: trial.num_prompts }),
         launch: Some(1),
+        version: None,
+        artifacts: serde_json::Map::new(),
         notes: Vec::new(),
     }
 }
@@ -66,7 +68,7 @@ fn search(dir: &Path, mut each: impl FnMut(&Trial)) -> Result<Journal, SearchErr
         &conditions(),
         &mut journal,
         |_| None,
-        |trial| {
+        |trial, _| {
             each(trial);
             Ok(measured(trial))
         },
@@ -139,7 +141,7 @@ fn the_largest_concurrency_is_found_too() {
         &conditions(),
         &mut journal,
         |_| None,
-        |trial| {
+        |trial, _| {
             let load = trial.load.max_concurrency.expect("a cap") as f64;
             let mut result = measured(trial);
             result.metrics.insert("p50_ttft_ms".to_owned(), 100.0 * load / 23.5);

@@ -109,7 +109,7 @@ impl Child {
         if let Some(dir) = &launch.dir {
             command.current_dir(dir);
         }
-        let mark = mark();
+        let mark = launch.mark.clone().unwrap_or_else(mark);
         command.env(MARK, &mark);
         let started = Instant::now();
         let mut child =

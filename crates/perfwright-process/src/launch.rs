@@ -13,6 +13,9 @@ pub struct Launch {
     pub dir: Option<PathBuf>,
     /// Most bytes of output kept: the first half, and as much of the end. What lies between is counted.
     pub max_output: u64,
+    /// Value of [`crate::MARK`] for the child; a fresh one where none is given. Who writes it down before the start, or can
+    /// derive it, finds the child also after being killed in between.
+    pub mark: Option<String>,
 }
 
 /// Variables that programs need to find themselves and their libraries.
@@ -42,6 +45,7 @@ impl Launch {
             )],
             dir: None,
             max_output: 256 << 20,
+            mark: None,
         }
     }
 

@@ -6,6 +6,7 @@ mod bench_compare;
 mod bench_rows;
 mod bench_run;
 mod bench_search;
+mod bench_search_live;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod lab;

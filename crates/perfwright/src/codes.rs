@@ -163,8 +163,14 @@ codes! {
     BENCH_SIDES_DIFFER = Code::error("PW0445", Exit::HardStop);
     /// A plan is legal and will not do what it seems to.
     BENCH_PLAN_DOUBTFUL = Code::warning("PW0446");
-    /// A search cannot run here.
+    /// Retired: every build runs searches.
     BENCH_NO_RUNNER = Code::error("PW0447", Exit::Usage);
+    /// A search cannot go on for a reason outside it.
+    BENCH_SEARCH_STOPPED = Code::error("PW0448", Exit::Outside);
+    /// A server ran on another path than asked for.
+    BENCH_PATH_DIFFERS = Code::error("PW0449", Exit::HardStop);
+    /// The finished search of a folder answered another plan.
+    BENCH_SEARCH_OTHER = Code::error("PW0450", Exit::Usage);
     /// Output could not be written.
     OUTPUT_NOT_WRITABLE = Code::error("PW0901", Exit::Outside);
     /// A bug in perfwright.

@@ -144,14 +144,7 @@ impl Recording {
         contract: Value,
         context: &Context,
     ) -> Result<Self, Diagnostic> {
-        let mut spec = RunSpec::new(procedure, env!("PW_VERSION"), contract);
-        spec.argv.clone_from(&context.argv);
-        spec.env = context.env.text_pairs();
-        spec.host = Host::capture(Path::new("/"));
-        spec.host.gpus = gpus(context);
-        if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent).map_err(|e| not_writable(parent, &e))?;
-        }
+        let spec = spec(dir, procedure, contract, context)?;
         let run = RunWriter::create_or_resume(dir, &spec).map_err(|e| diagnostic(dir, &e))?;
         Ok(Self { run, dir: dir.to_owned() })
     }
@@ -232,6 +225,24 @@ impl Recording {
         context.note(0, &format!("recorded in {}", dir.display()));
         Ok(finished.verdict.outcome)
     }
+}
+
+/// What a run in `dir` is begun with; the folder above it is made.
+pub(crate) fn spec(
+    dir: &Path,
+    procedure: &str,
+    contract: Value,
+    context: &Context,
+) -> Result<RunSpec, Diagnostic> {
+    let mut spec = RunSpec::new(procedure, env!("PW_VERSION"), contract);
+    spec.argv.clone_from(&context.argv);
+    spec.env = context.env.text_pairs();
+    spec.host = Host::capture(Path::new("/"));
+    spec.host.gpus = gpus(context);
+    if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(|e| not_writable(parent, &e))?;
+    }
+    Ok(spec)
 }
 
 fn not_writable(path: &Path, e: &std::io::Error) -> Diagnostic {

@@ -18,7 +18,7 @@ use super::conditions::Conditions;
 use super::dispatch::dispatch;
 use super::plan::Plan;
 use super::worker::{Job, Live, Start, Used, session, turn_body, work};
-use crate::measure::{ClientFacts, Phase, Record};
+use crate::measure::{ClientFacts, Phase, Record, ServerFacts};
 
 /// Time between the plan being ready and its first request, so that all threads wait when it is due.
 const HEAD_START: Duration = Duration::from_millis(30);
@@ -146,6 +146,20 @@ impl Access {
     fn channel(&self, c: &Conditions) -> Result<Channel, LoadError> {
         Channel::new(&self.target, self.endpoint, self.pool(), c.timeouts.timeouts(), self.token.as_deref())
             .map_err(|cause| LoadError::Unreachable { url: c.url.clone(), cause })
+    }
+
+    /// What the server told of itself, for the record.
+    #[must_use]
+    pub fn facts(&self) -> ServerFacts {
+        let info = &self.info;
+        let told = [
+            ("/v1/models", &info.models),
+            ("/server_info", &info.server_info),
+            ("/model_info", &info.model_info),
+            ("/version", &info.version),
+        ];
+        let told = told.into_iter().filter_map(|(path, v)| Some((path.to_owned(), v.clone()?))).collect();
+        ServerFacts { model: self.model.clone(), told, notes: info.notes.clone() }
     }
 
     async fn metrics(&self) -> Result<String, String> {

@@ -10,10 +10,10 @@ use super::summary::summary;
 use crate::decide::render::{document, failed_candidates, winning_commands};
 use crate::decide::report::Input;
 use crate::decide::{CompareOptions, Comparison, compare};
-use crate::gate::{COMPARED, COMPARISON};
+use crate::gate::{COMPARISON, GATES};
 use crate::plan::types::Plan;
 use crate::rows::anchor::export;
-use crate::rows::read_rows;
+use crate::rows::{Basis, read_rows};
 
 /// One row a candidate, scenario and cap: what a ranking is made of.
 pub const CANDIDATES: &str = "benchmark/candidates.jsonl";
@@ -37,17 +37,7 @@ pub fn deliver(
     journal.derived(CANDIDATES, lines.as_bytes(), "application/x-ndjson")?;
     // What is ranked is what was recorded, read back as the gate reads it.
     let stored = journal.bytes(CANDIDATES)?;
-    let basis = journal.basis();
-    let rows = read_rows(&stored, CANDIDATES, basis)
-        .map_err(|e| JournalError::Row { name: CANDIDATES.to_owned(), cause: e.to_string() })?;
-    let input = Input {
-        path: CANDIDATES.to_owned(),
-        label: None,
-        format: "row".to_owned(),
-        rows: rows.len() as u64,
-        basis,
-    };
-    let answer = compare(vec![input], &rows, &CompareOptions::default());
+    let answer = ranked(&stored, journal.basis())?;
     let json = serde_json::to_vec_pretty(&answer)
         .map_err(|e| JournalError::Row { name: COMPARISON.to_owned(), cause: e.to_string() })?;
     journal.derived(COMPARISON, &json, "application/json")?;
@@ -63,6 +53,23 @@ pub fn deliver(
         let text = markdown::document(&document, markdown::Options::default());
         journal.derived(name, text.as_bytes(), "text/markdown")?;
     }
-    let finished = journal.finish(&[COMPARED], Rule::AnsweredV1)?;
+    let finished = journal.finish(GATES, Rule::AnsweredV1)?;
     Ok((answer, finished))
+}
+
+/// The answer that recorded candidates give.
+///
+/// # Errors
+/// They cannot be read.
+pub fn ranked(stored: &[u8], basis: Basis) -> Result<Comparison, SearchError> {
+    let rows = read_rows(stored, CANDIDATES, basis)
+        .map_err(|e| JournalError::Row { name: CANDIDATES.to_owned(), cause: e.to_string() })?;
+    let input = Input {
+        path: CANDIDATES.to_owned(),
+        label: None,
+        format: "row".to_owned(),
+        rows: rows.len() as u64,
+        basis,
+    };
+    Ok(compare(vec![input], &rows, &CompareOptions::default()))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use perfwright_evidence::{
-    Basis as Recorded, EvidenceMeta, Finished, Gate, Rule, RunError, RunSpec, RunWriter,
+    Basis as Recorded, EvidenceMeta, Finished, Gate, Rule, RunError, RunSpec, RunWriter, sha256_hex,
 };
 use serde_json::Value;
 
@@ -81,6 +81,27 @@ impl Journal {
         self.run.add_bytes(&name, row.to_string().as_bytes(), &meta)?;
         // What counts is what the disk holds: secrets are replaced on the way.
         self.read(&name)
+    }
+
+    /// What names this run and no other: a hash over its place and the first line of its ledger. Servers are marked with
+    /// it, so that whoever continues the run finds those that a killed process left.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn identity(&self) -> Result<String, JournalError> {
+        let name = "ledger.jsonl";
+        let fail = |e: std::io::Error| JournalError::Row { name: name.to_owned(), cause: e.to_string() };
+        let dir = std::fs::canonicalize(self.run.dir()).map_err(fail)?;
+        let ledger = std::fs::read(dir.join(name)).map_err(fail)?;
+        let first = ledger.split(|b| *b == b'\n').next().unwrap_or_default();
+        let mut whole = dir.to_string_lossy().into_owned().into_bytes();
+        whole.extend_from_slice(first);
+        Ok(sha256_hex(&whole)[..32].to_owned())
+    }
+
+    /// Names of everything that is recorded.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.run.evidence().iter().map(|e| e.name.as_str())
     }
 
     /// What the rows of this journal are.

@@ -1,6 +1,6 @@
 //! Driving a search: the next missing trial is pruned or measured, and its row kept, until none is missing.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::journal::{Journal, JournalError};
 use super::prune::Proof;
@@ -23,8 +23,29 @@ pub struct Trialled {
     pub requests: Option<Requests>,
     /// The server launch it was measured on.
     pub launch: Option<u64>,
+    /// The engine's version, as it told.
+    pub version: Option<String>,
+    /// Where the evidence of the measurement is, by name.
+    pub artifacts: serde_json::Map<String, Value>,
     /// What a reader should know.
     pub notes: Vec<String>,
+}
+
+impl Trialled {
+    /// One without figures.
+    #[must_use]
+    pub fn ended(status: Status, reason: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason: Some(reason.into()),
+            metrics: std::collections::BTreeMap::new(),
+            requests: None,
+            launch: None,
+            version: None,
+            artifacts: serde_json::Map::new(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// Why a search stopped before its end.
@@ -36,12 +57,16 @@ pub enum SearchError {
     /// The executor gave up; the search can be continued.
     #[error("{0}")]
     Executor(String),
+    /// Somebody stopped it; the search can be continued.
+    #[error("stopped before the end")]
+    Interrupted,
     /// The same trial came up twice, although its row was kept.
     #[error("the row of trial {0} was kept under another key")]
     Stuck(String),
 }
 
-/// Runs the search to its end. `execute` measures one trial; an error of it stops the search, which the same call
+/// Runs the search to its end. `execute` measures one trial and may keep
+/// evidence of it in the journal before its row; an error of it stops the search, which the same call
 /// continues later. `prune` may prove that a candidate cannot meet the bounds. Rows that exist are not measured again.
 ///
 /// # Errors
@@ -51,7 +76,7 @@ pub fn run(
     conditions: &Conditions,
     journal: &mut Journal,
     mut prune: impl FnMut(&Trial) -> Option<Proof>,
-    mut execute: impl FnMut(&Trial) -> Result<Trialled, SearchError>,
+    mut execute: impl FnMut(&Trial, &mut Journal) -> Result<Trialled, SearchError>,
 ) -> Result<(), SearchError> {
     while let Step::Run(trial) = next(plan, conditions, journal.done()) {
         let row = match prune(&trial) {
@@ -62,7 +87,7 @@ pub fn run(
                 row.carried.insert("artifacts".to_owned(), json!({ "proof": proof }));
                 row
             }
-            None => filled(row(plan, conditions, &trial), execute(&trial)?),
+            None => filled(row(plan, conditions, &trial), execute(&trial, journal)?),
         };
         journal.append(&trial.key, &export(&row))?;
         if !journal.done().contains_key(&trial.key) {
@@ -102,5 +127,9 @@ fn filled(mut row: Row, result: Trialled) -> Row {
     row.requests = result.requests;
     row.trial = Place { launch: result.launch, ..Place::default() };
     row.notes = result.notes;
+    row.framework_version = row.framework_version.or(result.version);
+    if !result.artifacts.is_empty() {
+        row.carried.insert("artifacts".to_owned(), Value::Object(result.artifacts));
+    }
     row
 }

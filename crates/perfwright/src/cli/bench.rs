@@ -36,8 +36,15 @@ pub enum BenchVerb {
 
     /// Search serving settings: candidates, coverage, largest load under the bounds
     ///
-    /// This build shows with --dry-run what a search would do: the plan as it was understood, every candidate with its
-    /// command, which listed values are covered, flags against captured --help texts, what the hardware rules out, and
-    /// what it would cost.
+    /// Each candidate's server is started, measured through the load generator at every load that is due, and stopped. A
+    /// server is ready when /health or /v1/models answers. Every candidate is kept as ok, failed, oom, timeout or skipped
+    /// with the reason; requests, logs and the path that command, log and /server_info state are recorded before the row
+    /// that rests on them. What a killed search left is cleaned up by the next call, which measures no finished row again.
+    ///
+    /// Frameworks that are not known are templates: `llama-server --model {model} --port {port} {flags}`. `perfwright` as
+    /// the first word is this program itself.
+    ///
+    /// --dry-run shows the plan as it was understood, every candidate with its command, which listed values are covered,
+    /// flags against captured --help texts, what the hardware rules out, and what it would cost.
     Search(BenchSearchArgs),
 }

@@ -43,18 +43,26 @@ pub struct BenchAbArgs {
 Examples:
   perfwright bench search plan.yaml --dry-run
   perfwright bench search plan.yaml --dry-run --help-dir artifacts/help --format json
-  perfwright bench search plan.yaml --run-dir runs/qwen3 --dry-run")]
+  perfwright bench search plan.yaml --run-dir runs/qwen3
+  perfwright bench search examples/search-lab.yaml --run-dir runs/lab
+
+Exit codes: 0 a winner or a tie, 1 inconclusive or no winner, 3 a server ran on another path than its flags ask for, 5 a
+server cannot be started at all, 130 interrupted. After 5, 130 or a kill the same command goes on where it was.")]
 pub struct BenchSearchArgs {
     /// The plan: YAML or JSON
     pub plan: PathBuf,
 
-    /// Folder of the run; an interrupted search in it is continued
+    /// Folder of the run; an interrupted search in it is continued, a finished one prints its answer
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
 
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Seconds that a server may take until it answers
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub ready_timeout: u64,
 
     /// Folder with captured --help texts: *.txt whose names hold the framework and serve, server or launch
     #[arg(long, value_name = "DIR")]

@@ -10,7 +10,7 @@ use perfwright_bench::load::{
     Taken, drive, plan, preflight,
 };
 use perfwright_bench::measure::{
-    BenchRun, Evidence, GATES, ServerFacts, Sla, csv, document, figures, names, plan_requests, write_records,
+    BenchRun, Evidence, GATES, Sla, csv, document, figures, names, plan_requests, write_records,
 };
 use perfwright_bench::workload::{InputFile, Spec, WorkloadError};
 use perfwright_evidence::{CONTRACT, Rule, sha256_hex};
@@ -91,7 +91,7 @@ fn measure(
 }
 
 /// Sets `stop` at the first Ctrl-C. Where the signal cannot be watched it ends the process, as ever.
-fn watch_for_interrupt(stop: &Arc<AtomicBool>) {
+pub(super) fn watch_for_interrupt(stop: &Arc<AtomicBool>) {
     let stop = Arc::clone(stop);
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
@@ -103,7 +103,7 @@ fn watch_for_interrupt(stop: &Arc<AtomicBool>) {
     });
 }
 
-fn progress_line(p: &Progress) -> String {
+pub(super) fn progress_line(p: &Progress) -> String {
     let figure = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
     let rate = p.started as f64 / p.seconds.max(1e-3);
     format!(
@@ -120,20 +120,7 @@ fn progress_line(p: &Progress) -> String {
 
 /// Records what was taken down; the requests last, so that they are there only when all is.
 fn record(recording: &mut Recording, access: &Access, taken: &Taken) -> Result<(), Diagnostic> {
-    let (info, mut server) =
-        (&access.info, ServerFacts { model: access.model.clone(), ..ServerFacts::default() });
-    let told = [
-        ("/v1/models", &info.models),
-        ("/server_info", &info.server_info),
-        ("/model_info", &info.model_info),
-        ("/version", &info.version),
-    ];
-    for (path, value) in told {
-        if let Some(value) = value {
-            server.told.insert(path.to_owned(), value.clone());
-        }
-    }
-    server.notes.clone_from(&info.notes);
+    let mut server = access.facts();
     for text in [&taken.metrics_before, &taken.metrics_after] {
         if let Err(why) = text {
             server.notes.push(format!("/metrics: {why}"));
@@ -331,7 +318,7 @@ fn pretty(value: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
     Ok(json)
 }
 
-fn making(e: &WorkloadError) -> Diagnostic {
+pub(super) fn making(e: &WorkloadError) -> Diagnostic {
     match e {
         WorkloadError::Io { path, source } => Diagnostic::reading(path, source),
         WorkloadError::Range(what) => usage(what),

@@ -26,8 +26,8 @@ pub(super) fn run(args: &BenchSearchArgs, context: &mut Context) -> Outcome {
     let text = read_text(&args.plan, MAX_PLAN)?;
     let plan = read_plan(&text).map_err(|faults| invalid(&args.plan, &faults))?;
     if !args.dry_run {
-        return Err(Diagnostic::new(codes::BENCH_NO_RUNNER, "this build cannot run a search")
-            .help("add --dry-run for candidates, commands, coverage and cost"));
+        let known = model(&args.plan, &plan, context);
+        return super::bench_search_live::run(args, &text, &plan, known.as_ref(), context);
     }
     let help = args.help_dir.as_deref().map(|dir| helps(dir, &plan)).transpose()?.unwrap_or_default();
     let known = model(&args.plan, &plan, context);

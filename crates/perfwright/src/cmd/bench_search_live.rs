@@ -1,0 +1,222 @@
+//! `perfwright bench search` for real: servers are started and measured.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use perfwright_bench::decide::Comparison;
+use perfwright_bench::decide::render::document;
+use perfwright_bench::decide::report::VerdictWord;
+use perfwright_bench::live::{Executor, OfferError, Setup, hashes, workloads};
+use perfwright_bench::load::Progress;
+use perfwright_bench::plan::Plan;
+use perfwright_bench::search::deliver::{CANDIDATES, deliver, ranked};
+use perfwright_bench::search::journal::JournalError;
+use perfwright_bench::search::prune::prove;
+use perfwright_bench::search::{self, Conditions, Journal, SearchError, Trial, Trialled};
+use perfwright_evidence::{
+    Basis, CONTRACT, GateRecord, Outcome as GateOutcome, RunError, RunSpec, VerdictOutcome, VerifyOptions,
+    sha256_hex, verify,
+};
+use perfwright_logs::Catalog;
+use perfwright_model::arch::Architecture;
+use perfwright_model::hardware::Gpu;
+use serde_json::{Value, json};
+
+use super::bench_run::{making, progress_line, watch_for_interrupt};
+use crate::cli::bench_decide::BenchSearchArgs;
+use crate::codes;
+use crate::context::{Context, Outcome};
+use crate::diagnostic::Diagnostic;
+use crate::exit::Exit;
+use crate::output;
+use crate::record::{diagnostic, registry, run_dir, spec};
+use crate::settings::Format;
+
+/// The gate that a path which is not the one asked for trips.
+const PATHS: &str = "bench.paths";
+
+/// Runs the search to its end, goes on with an interrupted one, or prints the answer of a finished one.
+pub(super) fn run(
+    args: &BenchSearchArgs,
+    text: &str,
+    plan: &Plan,
+    known: Option<&(Architecture, Gpu)>,
+    context: &mut Context,
+) -> Outcome {
+    let base = args.plan.parent().unwrap_or(Path::new(""));
+    let workloads = workloads(plan, base).map_err(|e| match e {
+        OfferError::Workload(e) => making(&e),
+        OfferError::Plan(cause) => {
+            Diagnostic::new(codes::BENCH_PLAN_INVALID, "the plan is not valid").file(&args.plan).cause(cause)
+        }
+    })?;
+    let slug = args.plan.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
+    let dir = run_dir(args.run_dir.as_deref(), "bench-search", &slug, context);
+    let plan_sha256 = sha256_hex(text.as_bytes());
+    let workload_sha256 = hashes(plan, &workloads);
+    let contract = json!({
+        "question": "bench search",
+        "plan_sha256": plan_sha256,
+        "workload_sha256": workload_sha256,
+        "ready_timeout_s": args.ready_timeout,
+    });
+    let spec = spec(&dir, "bench search", contract.clone(), context)?;
+    let mut journal = match Journal::open(&dir, &spec, Basis::Measured) {
+        Ok(journal) => journal,
+        Err(JournalError::Run(RunError::Closed(_))) => return stored(&dir, &contract, context),
+        Err(e) => return Err(broken(&dir, &e)),
+    };
+    journal.derived("inputs/plan.yaml", text.as_bytes(), "application/yaml").map_err(|e| broken(&dir, &e))?;
+    let conditions = Conditions {
+        plan_sha256,
+        workload_sha256,
+        engine_versions: std::collections::BTreeMap::new(),
+        hardware: hardware(&spec),
+    };
+    let catalog = Catalog::builtin()
+        .map_err(|e| Diagnostic::new(codes::INTERNAL, "the catalogue of logs cannot be read").cause(e.to_string()))?;
+    let program = std::env::current_exe()
+        .map_err(|e| stopped("cannot find this program").cause(e.to_string()))?
+        .to_string_lossy()
+        .into_owned();
+    let mark = journal.identity().map_err(|e| broken(&dir, &e))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    watch_for_interrupt(&stop);
+    let setup = Setup {
+        plan,
+        workloads,
+        catalog: &catalog,
+        env: context.env.text_pairs(),
+        this_program: program,
+        scratch: std::env::temp_dir().join(format!("perfwright-{mark}")),
+        ready_limit: Duration::from_secs(args.ready_timeout),
+        stop: &stop,
+    };
+    let mut executor = Executor::new(setup, mark, &mut journal).map_err(|e| failed(&dir, e))?;
+    let live = std::io::stderr().is_terminal() && !context.settings.quiet;
+    let mut show = |trial: &Trial, p: Progress| {
+        if live {
+            output::stderr(&format!("{} {}", progress_line(&p), label(trial)));
+        }
+    };
+    let prune = |trial: &Trial| {
+        known.and_then(|(model, gpu)| prove(model, gpu, &plan.sla, &trial.candidate.flags, &trial.scenario))
+    };
+    let execute = |trial: &Trial, journal: &mut Journal| {
+        let result = executor.execute(trial, journal, &mut show)?;
+        if live {
+            output::stderr("\r\x1b[K");
+        }
+        context.note(0, &format!("{}: {}", label(trial), outcome(&result)));
+        Ok(result)
+    };
+    search::run(plan, &conditions, &mut journal, prune, execute).map_err(|e| failed(&dir, e))?;
+    executor.finish(&mut journal).map_err(|e| failed(&dir, e))?;
+    let (answer, finished) = deliver(plan, &conditions, journal).map_err(|e| failed(&dir, e))?;
+    context.note(0, &format!("recorded in {}", dir.display()));
+    told(&answer, &finished.gates, finished.verdict.outcome, context)
+}
+
+/// The answer of a finished run, where its record is intact and it answered this plan.
+fn stored(dir: &Path, contract: &Value, context: &mut Context) -> Outcome {
+    let report = verify(dir, &registry()?, &VerifyOptions::default())
+        .map_err(|e| Diagnostic::new(codes::RUN_FOREIGN_FOLDER, "the folder cannot be read").file(dir).cause(e.to_string()))?;
+    if report.exit_code != 0 {
+        return Err(Diagnostic::new(codes::RUN_TAMPERED, "the finished search does not verify")
+            .file(dir)
+            .help(format!("`perfwright run verify {}` says what differs", dir.display())));
+    }
+    let read = |name: &str| std::fs::read(dir.join(name)).map_err(|e| Diagnostic::reading(&dir.join(name), &e));
+    let recorded: Value = serde_json::from_slice(&read(CONTRACT)?).unwrap_or_default();
+    if recorded != *contract {
+        return Err(Diagnostic::new(codes::BENCH_SEARCH_OTHER, "the finished search in the folder answered another plan")
+            .file(dir)
+            .help("name a new folder with --run-dir"));
+    }
+    let answer = ranked(&read(CANDIDATES)?, perfwright_bench::rows::Basis::Measured).map_err(|e| failed(dir, e))?;
+    let verdict: Value = serde_json::from_slice(&read("verdict.json")?).unwrap_or_default();
+    let gates: Vec<GateRecord> = serde_json::from_value(verdict["gates"].clone()).unwrap_or_default();
+    let hard = verdict.pointer("/verdict/outcome").or(verdict.get("outcome")).is_some_and(|o| o == "hard_stop");
+    context.note(0, "the search is finished; nothing was measured");
+    let outcome = if hard { VerdictOutcome::HardStop } else { VerdictOutcome::Answered };
+    told(&answer, &gates, outcome, context)
+}
+
+/// Prints the answer; where a server ran on another path, no table.
+fn told(answer: &Comparison, gates: &[GateRecord], verdict: VerdictOutcome, context: &mut Context) -> Outcome {
+    if verdict == VerdictOutcome::HardStop {
+        let path = gates.iter().find(|g| g.id == PATHS && g.outcome == GateOutcome::HardStop);
+        let other = gates.iter().find(|g| g.outcome == GateOutcome::HardStop);
+        let (code, message) = match path {
+            Some(_) => (codes::BENCH_PATH_DIFFERS, "a server ran on another path than its flags ask for"),
+            None => (codes::BENCH_UNFAIR, "the rows may not be compared"),
+        };
+        let reason = path.or(other).map(|g| g.reason.clone()).unwrap_or_default();
+        context.tell(&Diagnostic::new(code, message).cause(reason));
+        if context.settings.format == Format::Json {
+            context.answer(document(answer), answer)?;
+        }
+        return Ok(Exit::HardStop);
+    }
+    context.answer(document(answer), answer)?;
+    Ok(match answer.verdict.outcome {
+        VerdictWord::Winner | VerdictWord::Tie => Exit::Done,
+        VerdictWord::Inconclusive | VerdictWord::NoWinner => Exit::No,
+        VerdictWord::Refused => Exit::HardStop,
+    })
+}
+
+fn label(trial: &Trial) -> String {
+    let rate = trial.load.request_rate.map_or_else(String::new, |r| format!(", {r:.3} requests/s"));
+    let cap = trial.load.max_concurrency.map_or_else(String::new, |c| format!(", at most {c} at once"));
+    let round = match trial.rung {
+        Some(rung) => format!("screening {}", rung + 1),
+        None => format!("repeat {}", trial.repeat + 1),
+    };
+    format!("{} {} {}{rate}{cap}, {round}", trial.framework, trial.candidate.id, trial.scenario.name)
+}
+
+fn outcome(result: &Trialled) -> String {
+    match &result.reason {
+        Some(reason) => format!("{}: {reason}", result.status.name()),
+        None => {
+            let rate = result.metrics.get("request_throughput").copied().unwrap_or(0.0);
+            format!("{}, {rate:.2} requests/s answered", result.status.name())
+        }
+    }
+}
+
+/// What rows are valid for: another machine measures anew.
+fn hardware(spec: &RunSpec) -> String {
+    let host = &spec.host;
+    let gpus: Vec<&str> = host.gpus.devices.iter().map(|g| g.name.as_str()).collect();
+    format!("{:?} {:?} {:?} {gpus:?}", host.cpu, host.logical_cpus, host.memory_bytes)
+}
+
+fn stopped(message: &str) -> Diagnostic {
+    Diagnostic::new(codes::BENCH_SEARCH_STOPPED, message)
+}
+
+fn broken(dir: &Path, e: &JournalError) -> Diagnostic {
+    match e {
+        JournalError::Run(e) => diagnostic(dir, e),
+        JournalError::Row { .. } => {
+            Diagnostic::new(codes::RUN_TAMPERED, "a recorded row cannot be read").file(dir).cause(e.to_string())
+        }
+    }
+}
+
+fn failed(dir: &Path, e: SearchError) -> Diagnostic {
+    let again = "the same command goes on where it was";
+    match e {
+        SearchError::Journal(e) => broken(dir, &e),
+        SearchError::Interrupted => {
+            Diagnostic::new(codes::BENCH_INTERRUPTED, "stopped before the end").file(dir).help(again)
+        }
+        SearchError::Executor(cause) => stopped("the search cannot go on").file(dir).cause(cause).help(again),
+        SearchError::Stuck(_) => Diagnostic::new(codes::INTERNAL, e.to_string()),
+    }
+}
