@@ -41,6 +41,7 @@ mod hash;
 mod host;
 pub mod json;
 mod ledger;
+mod ledger_view;
 mod limits;
 mod lock;
 mod model;
@@ -61,6 +62,7 @@ pub use gate::{DuplicateGate, EvidenceError, EvidenceSet, Gate, GateResult, Regi
 pub use git::{Repo, RepoState};
 pub use hash::{is_sha256_hex, sha256_hex};
 pub use host::{Gpu, Gpus, Host};
+pub use ledger_view::{LedgerEvent, LedgerView, ledger_tail, read_ledger};
 pub use limits::{Limits, REFERENCE_ABOVE_BYTES};
 pub use lock::{LockError, LockPlace, writer_of};
 pub use model::{
@@ -69,7 +71,7 @@ pub use model::{
 };
 pub use name::{CONTRACT, LEDGER, MANIFEST, NameError, check_name};
 pub use redact::{REDACTED, Redactor, SecretInBinary};
-pub use run::{Finished, RunError, RunSpec, RunWriter, set_aside};
+pub use run::{Finished, Head, RunError, RunSpec, RunWriter, set_aside};
 pub use schemas::schemas;
 pub use show::{LIST_SCHEMA, ListReport, RunState, RunSummary, SHOW_SCHEMA, ShowReport, list_runs, show};
 pub use time::{Clock, default_run_dir_name, is_timestamp, timestamp};

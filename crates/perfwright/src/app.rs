@@ -23,6 +23,10 @@ use crate::settings::{ColorChoice, Settings};
 pub fn main() -> ExitCode {
     let env = Environment::from_process();
     let args: Vec<OsString> = std::env::args_os().collect();
+    // Hosts call hooks at every tool call: they are answered before anything else is set up.
+    if args.get(1).is_some_and(|a| a == "loop") && args.get(2).is_some_and(|a| a == "hook") {
+        return cmd::hook::main(&args[3..], &env);
+    }
     run_guarded(|| run(&args, env)).into()
 }
 
@@ -68,6 +72,7 @@ fn run(args: &[OsString], env: Environment) -> Exit {
         context.note(1, &format!("settings file {}", file.display()));
     }
     let outcome = match cli.command {
+        Command::Loop(args) => cmd::loops::run(&args, &mut context),
         Command::Run(args) => cmd::run::run(&args, &mut context),
         Command::Trace(args) => cmd::trace::run(&args, &mut context),
         Command::Model(args) => cmd::model::run(&args, &mut context),

@@ -2,6 +2,7 @@
 //!
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
+pub mod loops;
 pub mod model;
 pub mod run;
 pub mod trace;
@@ -82,6 +83,8 @@ pub enum Command {
     Trace(trace::TraceArgs),
     /// What a model must compute and hold, from its config.json
     Model(model::ModelArgs),
+    /// Campaigns: rounds of work that gates and a reviewer judge
+    Loop(loops::LoopArgs),
     /// Look at recorded runs and verify them
     Run(run::RunArgs),
     /// Explain a diagnostic code, or list all of them

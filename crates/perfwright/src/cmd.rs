@@ -2,6 +2,8 @@
 
 pub(crate) mod completions;
 pub(crate) mod explain;
+pub(crate) mod hook;
+pub(crate) mod loops;
 pub(crate) mod man;
 pub(crate) mod markdown_help;
 pub(crate) mod model;

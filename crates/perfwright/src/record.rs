@@ -18,8 +18,10 @@ use crate::diagnostic::Diagnostic;
 /// # Errors
 /// Two crates exporting one gate under one version is a bug.
 pub(crate) fn registry() -> Result<Registry, Diagnostic> {
-    Registry::new(perfwright_trace::gate::GATES.iter().copied())
-        .map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
+    Registry::new(
+        [perfwright_trace::gate::GATES, perfwright_loop::GATES, perfwright_loop::IMPORT_GATES].concat(),
+    )
+    .map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
 }
 
 /// Where a run goes: the folder that was asked for, or a new one below the runs folder.
@@ -112,7 +114,7 @@ pub(crate) fn diagnostic(dir: &Path, e: &RunError) -> Diagnostic {
         RunError::Io { path, source } => return not_writable(path, source),
         RunError::Source { path, source } => return Diagnostic::reading(path, source),
         RunError::Lock(LockError::Held { .. }) => (codes::RUN_LOCKED, "another process writes to the run"),
-        RunError::Lock(LockError::Io { .. }) | RunError::Poisoned => {
+        RunError::Lock(LockError::Io { .. }) | RunError::Watcher { .. } | RunError::Poisoned => {
             (codes::OUTPUT_NOT_WRITABLE, "cannot write the run")
         }
         RunError::ContractDiffers { .. } => {
