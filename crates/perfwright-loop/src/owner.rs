@@ -32,9 +32,8 @@ impl Journal {
                 Action::Judge | Action::Review => {
                     self.judge_on(&SessionFacts::default())?;
                 }
-                Action::Start => {
-                    return Err(LoopError::Tampered("the campaign was never started".to_owned()));
-                }
+                // Killed between registering and beginning.
+                Action::Start => self.begin()?,
                 Action::Wait => break,
                 Action::End => {
                     if !self.reopen_if_changed()? {
@@ -74,6 +73,7 @@ impl Journal {
         by: Option<&str>,
     ) -> Result<(), LoopError> {
         match self.state.phase {
+            Phase::Plan => self.begin(),
             Phase::Blocked => self.append(&Event::Unblocked { answer }),
             Phase::BudgetLimited => {
                 let Some(by) = by else {

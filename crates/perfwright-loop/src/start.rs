@@ -72,13 +72,7 @@ pub fn start(options: &StartOptions, surroundings: &Surroundings) -> Result<Jour
     }
     let spec = spec(options, &root, &plan)?;
     let mut journal = Journal::create(&options.run_dir, spec, &bytes, surroundings)?;
-    let started = Event::Started {
-        driver: options.driver,
-        limits: journal.spec.limits.clone(),
-        base: journal.spec.base.clone(),
-        criteria: journal.spec.criteria.iter().map(|c| c.id.clone()).collect(),
-    };
-    journal.append(&started)?;
+    journal.begin()?;
     if let Some((session, host)) = &options.session {
         journal.claim(session, host)?;
     }
@@ -86,6 +80,17 @@ pub fn start(options: &StartOptions, surroundings: &Surroundings) -> Result<Jour
 }
 
 impl Journal {
+    /// The first event: what the contract holds comes into force.
+    pub(crate) fn begin(&mut self) -> Result<(), LoopError> {
+        let started = Event::Started {
+            driver: self.spec.driver,
+            limits: self.spec.limits.clone(),
+            base: self.spec.base.clone(),
+            criteria: self.spec.criteria.iter().map(|c| c.id.clone()).collect(),
+        };
+        self.append(&started)
+    }
+
     /// Gives the campaign to a session.
     ///
     /// # Errors
