@@ -60,9 +60,11 @@ pub struct Head {
     pub previous: String,
 }
 
+type Told = Box<dyn FnMut(&Head) -> io::Result<()>>;
+
 /// Told of each event just before it is appended.
 #[derive(Default)]
-pub(super) struct Watcher(Option<Box<dyn FnMut(&Head) -> io::Result<()>>>);
+pub(super) struct Watcher(Option<Told>);
 
 impl std::fmt::Debug for Watcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -150,9 +150,8 @@ fn body(plan: &mut Plan, lines: &[&str], from: usize) -> Result<(), PlanError> {
             comment = !line.contains("-->");
             continue;
         }
-        if line.starts_with("```") {
-            fenced = !fenced;
-        }
+        let fence = line.starts_with("```");
+        fenced ^= fence;
         if !fenced && line.starts_with('#') {
             let title = line.trim_start_matches('#').trim().to_owned();
             if plan.heading.is_empty() {
@@ -173,7 +172,7 @@ fn body(plan: &mut Plan, lines: &[&str], from: usize) -> Result<(), PlanError> {
             continue;
         }
         plan.content_lines += 1;
-        if fenced {
+        if fenced || fence {
             continue;
         }
         let item = line.trim_start_matches(['-', '*', '+']).trim().trim_start_matches("**");

@@ -1,1 +1,3 @@
-//! Tests over the whole crate.
+//! Tests over the state machine as a whole.
+
+mod machine;
