@@ -2,12 +2,15 @@
 """A second, independent verifier of perfwright run folders (format version 1).
 
     python3 verify_run.py DIR
+    python3 verify_run.py --row PROOF ROOT
 
 It checks integrity - hashes, chain, file list, contract, limits - and recombines the verdict from the stored gate
 results, following docs/verification.md and nothing else. It does not evaluate gates: that needs the program.
 
 Exit codes: 0 clean, 1 the stored gates do not give the stored verdict, 3 interrupted or of an unknown schema or rule,
 4 not a run folder, 6 bytes, chain or file list differ. Standard library only, Python 3.9 or later.
+
+The second form checks the proof of one row (section 11) against a published root: 0 it holds, 1 it does not.
 """
 
 import hashlib
@@ -763,7 +766,68 @@ def verify(root):
     return 0, "clean", lines
 
 
+def climb(leaf, path):
+    """The root that a leaf and its siblings give."""
+    for step in path:
+        require(is_hash(step["hash"]) and step["side"] in ("left", "right"), "path")
+        pair = [bytes.fromhex(step["hash"]), leaf]
+        leaf = hashlib.sha256(b"\x01" + b"".join(pair if step["side"] == "left" else reversed(pair))).digest()
+    return leaf
+
+
+def index_of(path, leaves):
+    """The leaf that a path belongs to, or None."""
+    first = 0
+    for step in reversed(path):
+        if leaves < 2:
+            return None
+        half = 1 << (leaves - 1).bit_length() - 1
+        if step["side"] == "left":
+            first, leaves = first + half, leaves - half
+        else:
+            leaves = half
+    return first if leaves == 1 else None
+
+
+def check_row(path, root):
+    """Whether the proof in a file leads to the root."""
+    data = read_limited(path, 8 << 20)
+    require(len(data) <= 8 << 20, "size")
+    proof = read_json(data)
+    require(isinstance(proof, dict) and proof.get("schema") == "perfwright.row-proof/v1", "schema")
+    for way in ("row_path", "file_path"):
+        require(isinstance(proof[way], list) and len(proof[way]) <= 40, way)
+    require(is_count(proof["line"]) and is_count(proof["file_rows"]), "line")
+    row = hashlib.sha256(b"\x00" + proof["text"].encode()).digest()
+    rows_root = climb(row, proof["row_path"])
+    require(index_of(proof["row_path"], proof["file_rows"]) == proof["line"] - 1, "line")
+    leaf = {
+        "bytes": proof["file_bytes"],
+        "name": proof["file"],
+        "rows": proof["file_rows"],
+        "rows_root": rows_root.hex(),
+        "sha256": proof["file_sha256"],
+    }
+    file = hashlib.sha256(b"\x00" + canonical(leaf)).digest()
+    require(climb(file, proof["file_path"]).hex() == root, "root")
+
+
+def row_main(path, root):
+    try:
+        check_row(path, root)
+    except OSError as error:
+        print("cannot read %s: %s" % (path, error), file=sys.stderr)
+        return 4
+    except (Refused, KeyError, TypeError, AttributeError, ValueError) as error:
+        print("%s: does not hold: %s" % (path, error))
+        return 1
+    print("%s: holds" % path)
+    return 0
+
+
 def main(argv):
+    if len(argv) == 4 and argv[1] == "--row":
+        return row_main(argv[2], argv[3])
     if len(argv) != 2:
         print(__doc__.strip(), file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line for developers")]
 
 mod generate;
+mod page;
 mod test;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use xtask::tidy;
 const USAGE: &str = "usage: cargo xtask NAME ...
   test                            every test; with ../shared/data also those that need it
   tidy                            rules about the repository
+  page [--screenshots FOLDER] FILE...  open pages in a headless Chromium, wide and narrow
   gen-examples                    the traces under examples/
   gen-trace OUT [OPTIONS]         a realistic trace and OUT.truth.json (.gz by name); `gen-trace --help` lists options
   gen-capture OUT [OPTIONS]       the graph-capture trace that belongs to a --graph-decode trace of the same options
@@ -40,6 +42,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<ExitCode, String> {
     match name {
         "test" => return test::run(&root(), rest),
         "tidy" => return run_tidy(),
+        "page" => return page::run(rest),
         "gen-examples" => xtask::examples::write_all(&root())?,
         "gen-trace" => generate::trace(rest, false)?,
         "gen-capture" => generate::trace(rest, true)?,

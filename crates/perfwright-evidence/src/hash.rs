@@ -40,7 +40,8 @@ pub(crate) fn sha256_of_reader(source: impl Read, limit: u64) -> io::Result<(Str
     Ok((hex(&hasher.finalize()), total))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lowercase hexadecimal digits of `bytes`.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for &byte in bytes {

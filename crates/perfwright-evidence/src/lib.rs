@@ -32,6 +32,8 @@
 //! ```
 //!
 //! Reading: [`list_runs`], [`show`], [`verify`], [`diff`]; each returns a report value that is ready to serialise.
+//!
+//! Handing out: [`seal`], [`pack`], [`attest`], [`prove_row`].
 
 mod diff;
 mod disk;
@@ -49,6 +51,7 @@ mod name;
 mod redact;
 mod run;
 mod schemas;
+mod share;
 mod show;
 mod time;
 mod verdict;
@@ -73,6 +76,11 @@ pub use name::{CONTRACT, LEDGER, MANIFEST, NameError, check_name};
 pub use redact::{REDACTED, Redactor, SecretInBinary};
 pub use run::{Finished, Head, RunError, RunSpec, RunWriter, set_aside};
 pub use schemas::schemas;
+pub use share::{
+    ATTEST_SCHEMA, Attestation, MerkleSummary, PACK_SCHEMA, PREDICATE_TYPE, PackFile, PackReport, Predicate,
+    ROW_PROOF_SCHEMA, RowProof, SEAL_SCHEMA, STATEMENT_TYPE, Seal, ShareError, Sibling, Side, Subject,
+    attest, check_row, pack, prove_row, seal,
+};
 pub use show::{LIST_SCHEMA, ListReport, RunState, RunSummary, SHOW_SCHEMA, ShowReport, list_runs, show};
 pub use time::{Clock, default_run_dir_name, is_timestamp, timestamp};
 pub use verdict::Rule;

@@ -357,6 +357,14 @@ pub struct Moe {
     pub router_bias: bool,
 }
 
+impl Architecture {
+    /// What to say of a request of that many tokens where the config allows fewer.
+    pub(crate) fn beyond(&self, tokens: u64) -> Option<String> {
+        let most = self.max_context.filter(|most| *most > 0 && tokens > *most)?;
+        Some(format!("{tokens} tokens are more than the {most} that the config allows"))
+    }
+}
+
 impl Attention {
     /// `MHA`, `GQA`, `MQA`, `MLA`, with `DSA` for sparse attention.
     pub fn name(&self) -> String {

@@ -9,7 +9,7 @@ pub(crate) mod fields;
 mod linear;
 mod plan;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -44,24 +44,18 @@ impl Reader<'_> {
     }
 }
 
-/// Reads the config at `path`, with `hf_quant_config.json` and `model.safetensors.index.json` beside it where they
+/// Reads the config at `path` (a file, or a folder that holds `config.json`), with `hf_quant_config.json` and `model.safetensors.index.json` beside it where they
 /// are there.
 ///
 /// # Errors
 /// Where a file cannot be read, or a field that is needed is missing or holds something else than it must.
 pub fn read(path: &Path) -> Result<Architecture, ModelError> {
-    let value = json::read(path)?;
-    // `org--name_config.json` has `org--name_hf_quant_config.json` beside it.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let stem = name.strip_suffix("config.json").unwrap_or("");
-    let beside = |name: &str| {
-        let file = path.with_file_name(format!("{stem}{name}"));
-        file.is_file().then(|| json::read(&file).map(|value| (file, value))).transpose()
-    };
-    let quant = beside("hf_quant_config.json")?;
-    let mut model = from_value(path, &value, quant.as_ref().map(|(p, v)| (p.as_path(), v)))?;
-    if let Some((_, index)) = beside("model.safetensors.index.json")? {
-        let bytes = index.pointer("/metadata/total_size").and_then(Value::as_u64);
+    let files = files(path);
+    let value = json::read(&files.config)?;
+    let quant = files.quant.as_deref().map(json::read).transpose()?;
+    let mut model = from_value(&files.config, &value, files.quant.as_deref().zip(quant.as_ref()))?;
+    if let Some(index) = &files.index {
+        let bytes = json::read(index)?.pointer("/metadata/total_size").and_then(Value::as_u64);
         if let Some(bytes) = bytes {
             let of_ours = crate::params::weight_bytes(&model);
             model.notes.push(format!(
@@ -70,6 +64,27 @@ pub fn read(path: &Path) -> Result<Architecture, ModelError> {
         }
     }
     Ok(model)
+}
+
+/// The files that describe a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// `config.json`.
+    pub config: PathBuf,
+    /// `hf_quant_config.json` beside it, where it is there.
+    pub quant: Option<PathBuf>,
+    /// `model.safetensors.index.json` beside it, where it is there.
+    pub index: Option<PathBuf>,
+}
+
+/// The files that [`read`] reads for `path`, a file or a folder that holds `config.json`.
+pub fn files(path: &Path) -> Files {
+    let config = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
+    // `org--name_config.json` has `org--name_hf_quant_config.json` beside it.
+    let name = config.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = name.strip_suffix("config.json").unwrap_or("").to_owned();
+    let beside = |name: &str| Some(config.with_file_name(format!("{stem}{name}"))).filter(|f| f.is_file());
+    Files { quant: beside("hf_quant_config.json"), index: beside("model.safetensors.index.json"), config }
 }
 
 /// As [`read`], from JSON values; `path` is for messages.
@@ -89,7 +104,13 @@ pub fn from_value(
     };
     let outer_object = value.as_object().ok_or_else(|| not_a_config(value))?;
     let outer = Fields::new(path, "", outer_object);
-    let (prefix, text) = text_model(&outer, outer_object)?;
+    // Omni models keep the language model, with its own vision and audio, in one part beside others.
+    let thinker = outer.object(&["thinker_config"])?;
+    let part = thinker.map(|(_, object)| Fields::new(path, "thinker_config.", object));
+    let (prefix, text) = match (&part, thinker) {
+        (Some(part), Some((name, object))) => text_model(part, name, object)?,
+        _ => text_model(&outer, "", outer_object)?,
+    };
     let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}.") };
     let f = Fields::new(path, &prefix, text);
 
@@ -118,7 +139,7 @@ pub fn from_value(
     }
     let head_bias = reader.f.flag(&["lm_head_bias"])?.unwrap_or(false);
     let quantization = quant::read(&reader, &outer, dtype, quant)?;
-    let towers = towers(outer_object);
+    let towers = towers(thinker.map_or(outer_object, |t| t.1));
     let Reader { f, m, notes, .. } = reader;
     let mut unread = f.unread();
     family::dimensions_only(&mut unread)?;
@@ -143,17 +164,19 @@ pub fn from_value(
     })
 }
 
-/// The object that describes the text model.
+/// The object that describes the text model, with its path.
 fn text_model<'a>(
     outer: &Fields<'a>,
+    prefix: &str,
     whole: &'a Map<String, Value>,
-) -> Result<(&'a str, &'a Map<String, Value>), ModelError> {
+) -> Result<(String, &'a Map<String, Value>), ModelError> {
     for name in TEXT {
-        if let Some(found) = outer.object(&[name])? {
-            return Ok(found);
+        if let Some((name, found)) = outer.object(&[name])? {
+            let dot = if prefix.is_empty() { "" } else { "." };
+            return Ok((format!("{prefix}{dot}{name}"), found));
         }
     }
-    Ok(("", whole))
+    Ok((prefix.to_owned(), whole))
 }
 
 fn dtype<'a>(f: &Fields<'a>, outer: &Fields<'a>) -> Result<Dtype, ModelError> {

@@ -12,6 +12,7 @@
 //! | operators of a step | [`ops`] |
 //! | what hardware allows | [`hardware`], [`roofline`] |
 //! | answers | [`memory`], [`report`], [`whatif`], [`show`], [`render`] |
+//! | gates of recorded answers | [`gate`] |
 
 pub mod arch;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod engine;
 pub mod error;
 mod family;
 pub mod format;
+pub mod gate;
 pub mod hardware;
 mod json;
 pub mod kv;

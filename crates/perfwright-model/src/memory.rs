@@ -106,6 +106,11 @@ pub fn memory(model: &Architecture, options: &MemoryOptions<'_>) -> Result<Memor
             options.fraction
         )));
     }
+    if options.context == Some(0) {
+        return Err(ModelError::Question(
+            "--context 0 is not a request: it needs a token at least".to_owned(),
+        ));
+    }
     let replaced;
     let model = match options.weights {
         Some(format) => {
@@ -138,7 +143,7 @@ pub fn memory(model: &Architecture, options: &MemoryOptions<'_>) -> Result<Memor
         parallel: options.parallel,
         kv_copies: copies,
         gpu: options.gpu.map(|gpu| fit(gpu, options, &rank, &weights)),
-        notes: model.notes.clone(),
+        notes: model.notes.iter().cloned().chain(options.context.and_then(|c| model.beyond(c))).collect(),
         unread: model.unread.clone(),
     })
 }

@@ -167,6 +167,54 @@ impl Step {
     }
 }
 
+/// The operators of a step, layer by layer, with the figures of one layer each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ByLayer {
+    /// What comes before the first layer.
+    pub before: Vec<Op>,
+    /// The operators of each kind of layer.
+    pub kinds: Vec<Vec<Op>>,
+    /// The kind of every layer.
+    pub layers: Vec<usize>,
+    /// What comes after the last layer: norm, head, sends.
+    pub after: Vec<Op>,
+}
+
+/// The operators of a step, layer by layer. [`of`] adds them up by kind.
+///
+/// # Errors
+/// As [`of`].
+pub fn by_layer(model: &Architecture, step: &Step) -> Result<ByLayer, ModelError> {
+    step.check(model)?;
+    let requests = step.batch.div_ceil(step.parallel.dp);
+    let c = Ctx { model, step, requests, rows: requests * step.tokens, act: model.dtype.bytes() };
+    let mut firsts: Vec<usize> = Vec::new();
+    let mut layers = Vec::with_capacity(model.layers.len());
+    for (i, this) in model.layers.iter().enumerate() {
+        let signature = model.quantization.signature(i as u64);
+        let same =
+            |&f: &usize| model.layers[f] == *this && model.quantization.signature(f as u64) == signature;
+        layers.push(firsts.iter().position(same).unwrap_or_else(|| {
+            firsts.push(i);
+            firsts.len() - 1
+        }));
+    }
+    let one = |&first: &usize| -> Vec<Op> {
+        let range = &model.layers[first..=first];
+        let mut ops: Vec<Op> =
+            params::groups(model, range, first as u64).iter().flat_map(|group| layer(&c, group)).collect();
+        let part = model.layers[first].name();
+        ops.iter_mut().for_each(|op| op.part.clone_from(&part));
+        ops
+    };
+    let kinds = firsts.iter().map(one).collect();
+    let mut out = ByLayer { before: vec![embedding(&c)], kinds, layers, after: after(&c) };
+    for op in out.before.iter_mut().chain(out.kinds.iter_mut().flatten()).chain(&mut out.after) {
+        op.bytes = op.weight_bytes.saturating_add(op.cache_bytes).saturating_add(op.activation_bytes);
+    }
+    Ok(out)
+}
+
 /// The operators of a step: kinds of layers in the order in which they first occur, in each its mixers before its
 /// feed-forward parts.
 ///
@@ -185,22 +233,27 @@ pub fn of(model: &Architecture, step: &Step) -> Result<Vec<Op>, ModelError> {
             ops.push(op);
         }
     }
-    ops.push(Op {
-        part: "model".to_owned(),
-        ..elementwise("final_norm", prod(&[c.rows, model.hidden]), 2, 4, c.act)
-    });
-    ops.push(head(&c));
-    if step.parallel.pp > 1 {
-        let mut send = op("pp_send", Category::Communication);
-        send.part = "model".to_owned();
-        send.comm_bytes = prod(&[c.rows, model.hidden, c.act, step.parallel.pp - 1]);
-        send.peers = step.parallel.ranks();
-        ops.push(send);
-    }
+    ops.extend(after(&c));
     for op in &mut ops {
         op.bytes = op.weight_bytes.saturating_add(op.cache_bytes).saturating_add(op.activation_bytes);
     }
     Ok(ops)
+}
+
+/// What comes after the last layer.
+fn after(c: &Ctx<'_>) -> Vec<Op> {
+    let hidden = c.model.hidden;
+    let norm = elementwise("final_norm", prod(&[c.rows, hidden]), 2, 4, c.act);
+    let mut ops = vec![Op { part: "model".to_owned(), ..norm }, head(c)];
+    let parallel = &c.step.parallel;
+    if parallel.pp > 1 {
+        let mut send = op("pp_send", Category::Communication);
+        send.part = "model".to_owned();
+        send.comm_bytes = prod(&[c.rows, hidden, c.act, parallel.pp - 1]);
+        send.peers = parallel.ranks();
+        ops.push(send);
+    }
+    ops
 }
 
 fn scale(op: &mut Op, layers: u64) {
@@ -319,4 +372,32 @@ fn head(c: &Ctx<'_>) -> Op {
     let op =
         product("lm_head", Category::Gemm, rows, output, c.model.hidden, c.model.quantization.plain, c.act);
     Op { part: "model".to_owned(), ..op }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_add_up_to_the_sum_by_kind() {
+        let config = serde_json::json!({
+            "model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": 6, "vocab_size": 32000,
+            "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "intermediate_size": 6144,
+            "num_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 768, "mlp_only_layers": [0, 3],
+        });
+        let model = crate::config::from_value(std::path::Path::new("config.json"), &config, None).unwrap();
+        let parallel = Parallel { tp: 2, ..Parallel::default() };
+        let kv_dtype = KvDtype::named("bf16").unwrap();
+        let step = Step { phase: Phase::Prefill, batch: 3, tokens: 40, context: 7, parallel, kv_dtype };
+        let (all, layers) = (of(&model, &step).unwrap(), by_layer(&model, &step).unwrap());
+        assert_eq!((layers.layers.len(), layers.kinds.len()), (6, 2));
+        let sum = |figure: fn(&Op) -> u128| -> [u128; 2] {
+            let inner = layers.layers.iter().flat_map(|&k| &layers.kinds[k]);
+            let mine = layers.before.iter().chain(inner).chain(&layers.after).map(figure).sum();
+            [mine, all.iter().map(figure).sum()]
+        };
+        for [mine, of] in [sum(|op| op.flops), sum(|op| op.bytes), sum(|op| op.comm_bytes)] {
+            assert_eq!(mine, of);
+        }
+    }
 }

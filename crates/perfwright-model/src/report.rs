@@ -176,11 +176,15 @@ pub fn ops(model: &Architecture, options: &OpsOptions<'_>) -> Result<OpsReport, 
             options.launch_us
         )));
     }
+    if let Some(us) = options.measured_us.filter(|us| !(us.is_finite() && *us > 0.0)) {
+        return Err(ModelError::Question(format!("a measured time of {us} us is not above 0 and finite")));
+    }
     let list = ops::of(model, &options.step)?;
     let times: Vec<Time> = list.iter().map(|op| roofline::time(op, options.gpu, options.launch_us)).collect();
     let roofline = roofline::step(&times);
     let mut notes = model.notes.clone();
     let totals = totals(&list);
+    notes.extend(model.beyond(options.step.context.saturating_add(options.step.tokens)));
     if totals.comm_bytes > 0 && options.gpu.link.is_none() {
         notes.push(format!(
             "the catalogue has no link bandwidth for {}; communication takes no time here",

@@ -72,6 +72,18 @@ pub struct Matrix {
 }
 
 impl Matrix {
+    /// One matrix without a bias.
+    fn one(
+        name: &'static str,
+        role: Role,
+        input: u64,
+        output: u64,
+        cut: Cut,
+        modules: &'static [&'static str],
+    ) -> Self {
+        Self { name, role, input, output, bias: 0, copies: 1, cut, modules }
+    }
+
     /// Weights of one copy, without the bias.
     pub fn weights(&self) -> u128 {
         u128::from(self.input) * u128::from(self.output)
@@ -187,16 +199,7 @@ pub fn of(layer: &Layer, hidden: u64) -> Weights {
 
 fn attention(w: &mut Weights, a: &Attention, hidden: u64) {
     let role = Role::Attention;
-    let plain = |name, input, output, cut, modules| Matrix {
-        name,
-        role,
-        input,
-        output,
-        bias: 0,
-        copies: 1,
-        cut,
-        modules,
-    };
+    let plain = |name, input, output, cut, modules| Matrix::one(name, role, input, output, cut, modules);
     let query = a.heads * a.qk_dim();
     let out = a.heads * a.v_dim();
     let gate = if a.gate == Gate::InQuery { query } else { 0 };
@@ -325,16 +328,7 @@ fn attention(w: &mut Weights, a: &Attention, hidden: u64) {
 /// DSA's indexer takes queries from the query latent; the block-sparse kin without one takes them from the input.
 fn indexer(w: &mut Weights, a: &Attention, s: &crate::arch::Sparse, hidden: u64) {
     let modules: &[&str] = &["self_attn.indexer.wq_b", "self_attn.indexer"];
-    let m = |name, input, output| Matrix {
-        name,
-        role: Role::Indexer,
-        input,
-        output,
-        bias: 0,
-        copies: 1,
-        cut: Cut::Whole,
-        modules,
-    };
+    let m = |name, input, output| Matrix::one(name, Role::Indexer, input, output, Cut::Whole, modules);
     let queries = s.index_heads * s.index_dim;
     w.matrix(m("index_q_proj", a.q_lora.unwrap_or(hidden), queries));
     w.matrix(m("index_k_proj", hidden, s.index_dim));
@@ -484,22 +478,12 @@ fn experts(w: &mut Weights, moe: &Moe, hidden: u64, beside: bool) {
         "ffn.shared_experts.w2",
     ];
     const ROUTER: &[&str] = &["mlp.gate", "mlp.router", "mixer.gate", "block_sparse_moe.gate", "ffn.gate"];
-    let one = |name, role, input, output, cut, modules| Matrix {
-        name,
-        role,
-        input,
-        output,
-        bias: 0,
-        copies: 1,
-        cut,
-        modules,
-    };
     let all = moe.experts + moe.zero_experts;
     let bias = if moe.router_bias { all } else { 0 };
-    w.matrix(Matrix { bias, ..one("router", Role::Router, hidden, all, Cut::Whole, ROUTER) });
+    w.matrix(Matrix { bias, ..Matrix::one("router", Role::Router, hidden, all, Cut::Whole, ROUTER) });
     let width = moe.latent.unwrap_or(hidden);
     if let Some(latent) = moe.latent {
-        w.matrix(one(
+        w.matrix(Matrix::one(
             "latent_down_proj",
             Role::Latent,
             hidden,
@@ -507,7 +491,7 @@ fn experts(w: &mut Weights, moe: &Moe, hidden: u64, beside: bool) {
             Cut::Whole,
             &["mixer.fc1_latent_proj", "mlp.latent_down_proj"],
         ));
-        w.matrix(one(
+        w.matrix(Matrix::one(
             "latent_up_proj",
             Role::Latent,
             latent,
@@ -528,15 +512,15 @@ fn experts(w: &mut Weights, moe: &Moe, hidden: u64, beside: bool) {
     let expert = |name, input, output, into, modules| Matrix {
         bias: if moe.expert_bias { output } else { 0 },
         copies: moe.experts,
-        ..one(name, Role::Routed, input, output, Cut::Experts { output: into }, modules)
+        ..Matrix::one(name, Role::Routed, input, output, Cut::Experts { output: into }, modules)
     };
     w.matrix(expert(up, width, ups * moe.intermediate, true, up_modules));
     w.matrix(expert("experts_down", moe.intermediate, width, false, down_modules));
     if moe.shared > 0 {
-        w.matrix(one(shared_up, Role::Shared, hidden, ups * moe.shared, Cut::Output, SHARED_UP));
-        w.matrix(one("shared_down_proj", Role::Shared, moe.shared, hidden, Cut::Input, SHARED_DOWN));
+        w.matrix(Matrix::one(shared_up, Role::Shared, hidden, ups * moe.shared, Cut::Output, SHARED_UP));
+        w.matrix(Matrix::one("shared_down_proj", Role::Shared, moe.shared, hidden, Cut::Input, SHARED_DOWN));
         if moe.shared_gate {
-            w.matrix(one(
+            w.matrix(Matrix::one(
                 "shared_expert_gate",
                 Role::Router,
                 hidden,

@@ -193,6 +193,11 @@ pub fn whatif(model: &Architecture, options: &WhatIfOptions<'_>) -> Result<WhatI
         fraction: options.fraction,
         rows,
         refused,
-        notes: model.notes.clone(),
+        notes: model
+            .notes
+            .iter()
+            .cloned()
+            .chain(options.contexts.iter().max().and_then(|longest| model.beyond(*longest)))
+            .collect(),
     })
 }

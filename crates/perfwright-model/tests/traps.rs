@@ -322,3 +322,47 @@ fn communication_follows_its_formula() {
     let staged = decode(&model, 10, Parallel { pp: 2, ..tp(1) });
     assert_eq!(report::totals(&staged).comm_bytes, 256 * 2);
 }
+
+/// A folder stands for the config in it; a language model two levels down is found, with its own vision tower.
+#[test]
+fn folders_and_thinkers() {
+    let text = serde_json::json!({
+        "hidden_size": 256, "num_hidden_layers": 3, "vocab_size": 1000, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 512, "hidden_act": "silu", "model_type": "some_text",
+        "max_position_embeddings": 100,
+    });
+    let omni = serde_json::json!({
+        "model_type": "some_omni",
+        "thinker_config": {"text_config": text, "vision_config": {"depth": 27, "hidden_size": 64}},
+        "talker_config": {"num_hidden_layers": 9},
+    });
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("config.json"), omni.to_string()).unwrap();
+    let model = config::read(dir.path()).unwrap();
+    assert_eq!((model.layers.len(), model.towers[0].layers), (3, Some(27)));
+
+    // Times that are none, and more tokens than the config allows.
+    let gpu = perfwright_model::hardware::find("h100").unwrap();
+    let step = perfwright_model::ops::Step {
+        phase: perfwright_model::ops::Phase::Decode,
+        batch: 1,
+        tokens: 1,
+        context: 100,
+        parallel: perfwright_model::parallel::Parallel { tp: 1, ep: 1, dp: 1, pp: 1 },
+        kv_dtype: perfwright_model::format::KvDtype::Bf16,
+    };
+    let ask = |measured_us| {
+        let gpu = &gpu;
+        let options =
+            perfwright_model::report::OpsOptions { step, weights: None, gpu, launch_us: 0.0, measured_us };
+        perfwright_model::report::ops(&model, &options)
+    };
+    for bad in [-5.0, 0.0, f64::NAN, f64::INFINITY] {
+        assert!(ask(Some(bad)).is_err(), "{bad}");
+    }
+    let notes = ask(Some(1e6)).unwrap().notes;
+    assert!(
+        notes.iter().any(|n| n == "101 tokens are more than the 100 that the config allows"),
+        "{notes:?}"
+    );
+}

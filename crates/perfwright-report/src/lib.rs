@@ -1,4 +1,4 @@
-//! One table model, rendered as terminal text, Markdown, CSV and JSON.
+//! One table model, rendered as terminal text, Markdown, CSV, JSON and HTML; and charts.
 //!
 //! A capability builds a [`Document`] of plain data: facts, tables, notes, warnings. The renderers turn it into
 //! text; none of them prints, and none of them decides an order: rows come out as they went in.
@@ -6,12 +6,15 @@
 //! - [`terminal`]: fits a width; long text loses its middle, never its ends.
 //! - [`markdown`]: never shortens a cell unless asked.
 //! - [`csv`]: RFC 4180, full values, one record per line.
+//! - [`html`]: one file without scripts; [`chart`] draws SVG into it.
 //! - [`json`]: text of any serialisable value.
 //!
 //! Cell text comes from outside (kernel names, log lines, paths). Every renderer makes control characters and
 //! terminal escapes visible instead of passing them on; see [`text::visible`].
 
+pub mod chart;
 pub mod csv;
+pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod number;

@@ -227,6 +227,21 @@ pub(crate) fn attribute(
     Attribution { found, texts: texts.list, aligned }
 }
 
+/// The operator (row of `ops`) that launched each device event, or [`NO_ROW`].
+pub(crate) fn op_rows(store: &Store, host: &Host) -> Vec<u32> {
+    let by_id = ops_by_external_id(store, host);
+    let launched = |row: u32| match host.launches[row as usize].op {
+        NO_ROW => by_id.of_launch(store, row as usize).map_or(NO_ROW, |h| h.1),
+        op => op,
+    };
+    let of = |i: usize| match host.launch_of[i] {
+        NO_ROW => by_id.of_device(store.devices.ext[i]).map_or(NO_ROW, |h| h.1),
+        row if is_graph_launch(store.strings.bytes(store.launches.name[row as usize])) => NO_ROW,
+        row => launched(row),
+    };
+    (0..store.devices.len()).map(of).collect()
+}
+
 fn from_context(store: &Store, texts: &mut Texts, context: Context, op: u32, method: Method) -> Found {
     let source = texts.frame(store, context.frame);
     let op = texts.op(store, op);

@@ -5,18 +5,75 @@ use std::collections::BTreeMap;
 use perfwright_evidence::{EvidenceError, EvidenceSet, Gate, GateResult};
 use serde_json::Value;
 
+pub use crate::compare::gate::{COMPARE_EVIDENCE, COMPARED, LIMITS};
+
 /// Where a run keeps the answer of `trace triage`.
 pub const TRIAGE_EVIDENCE: &str = "analysis/triage.json";
 
 /// Where a run keeps the answer of `trace pipeline`.
 pub const PIPELINE_EVIDENCE: &str = "analysis/pipeline.json";
 
+/// Where a run keeps the answer of `trace map`.
+pub const MAP_EVIDENCE: &str = "analysis/map.json";
+
 /// Every gate that this crate exports.
-pub const GATES: &[Gate] = &[USABLE, TILED];
+pub const GATES: &[Gate] = &[USABLE, TILED, MAPPED, COMPARED, LIMITS];
 /// The gate of a recorded `trace triage`.
 pub const USABLE: Gate = Gate { id: "trace.usable", version: 1, eval: usable };
 /// The gate of a recorded `trace pipeline`.
 pub const TILED: Gate = Gate { id: "trace.tiled", version: 1, eval: tiled };
+/// The gate of a recorded `trace map`.
+pub const MAPPED: Gate = Gate { id: "trace.mapped", version: 1, eval: mapped };
+
+/// A map is believable when the rows of operators and of other work add up to the device time of each class, and no
+/// share of a peak is above 1.
+fn mapped(evidence: &EvidenceSet) -> GateResult {
+    let answer = match evidence.json(MAP_EVIDENCE) {
+        Ok(answer) => answer,
+        Err(EvidenceError::Missing(_)) => return GateResult::not_applicable("the run holds no map"),
+        Err(e) => return GateResult::hard_stop(format!("the map cannot be read: {e}")),
+    };
+    if let Some(code) = answer.pointer("/stop/code").and_then(Value::as_str) {
+        return GateResult::hard_stop(format!("the map stopped with {code}")).measured(0).threshold(1);
+    }
+    match adds_up(&answer) {
+        None => GateResult::hard_stop("the map has no classes, operators or times"),
+        Some(Err(fault)) => GateResult::fail(fault),
+        Some(Ok(ns)) => {
+            GateResult::pass("operators and other work add up to the device time").measured(ns).threshold(1)
+        }
+    }
+}
+
+/// Device time of all classes, if the rows add up to it; the fault if not; none when a figure is missing.
+fn adds_up(answer: &Value) -> Option<Result<i64, String>> {
+    let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
+    for table in ["operators", "unmapped"] {
+        for row in answer.get(table)?.as_array()? {
+            for share in ["/figures/mfu", "/figures/mbu"] {
+                if let Some(over) = row.pointer(share).and_then(Value::as_f64).filter(|&s| s > 1.0) {
+                    let name = row.get("name").and_then(Value::as_str).unwrap_or("");
+                    return Some(Err(format!("{name}: {share} is {over}")));
+                }
+            }
+            let sum = sums.entry(row.get("class")?.as_str()?).or_default();
+            *sum = sum.checked_add(row.get("time_ns")?.as_i64()?)?;
+        }
+    }
+    let mut all = 0i64;
+    for class in answer.get("classes")?.as_array()? {
+        let (name, ns) = (class.get("class")?.as_str()?, class.get("device_ns")?.as_i64()?);
+        let sum = sums.remove(name).unwrap_or(0);
+        if sum != ns {
+            return Some(Err(format!("the rows of {name} add to {sum} ns, its passes to {ns} ns")));
+        }
+        all = all.checked_add(ns)?;
+    }
+    match sums.keys().next() {
+        Some(name) => Some(Err(format!("rows name class {name}, which has no passes"))),
+        None => Some(Ok(all)),
+    }
+}
 
 /// Passes and layers are believable when they tile the device time: in every pass prologue, layers and epilogue add up
 /// to the pass, and the passes with what is outside of them to all device time.
@@ -116,7 +173,22 @@ fn usable(evidence: &EvidenceSet) -> GateResult {
 mod tests {
     use serde_json::json;
 
-    use super::tiles;
+    use super::{adds_up, tiles};
+
+    #[test]
+    fn a_map_must_add_up_and_stay_below_its_peaks() {
+        let answer = |ns: i64, mfu: f64| {
+            json!({
+                "classes": [{"class": "decode", "device_ns": 100}],
+                "operators": [{"class": "decode", "name": "o_proj", "time_ns": ns, "figures": {"mfu": mfu, "mbu": null}}],
+                "unmapped": [{"class": "decode", "time_ns": 40}],
+            })
+        };
+        assert_eq!(adds_up(&answer(60, 1.0)), Some(Ok(100)));
+        assert!(matches!(adds_up(&answer(61, 0.5)), Some(Err(e)) if e.contains("101")));
+        assert!(matches!(adds_up(&answer(60, 1.01)), Some(Err(e)) if e.contains("o_proj")));
+        assert_eq!(adds_up(&json!({})), None);
+    }
 
     #[test]
     fn every_sum_is_checked() {

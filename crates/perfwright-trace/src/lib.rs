@@ -12,6 +12,7 @@
 //! | wall clock | `sweep`, `budget`, `overlap` |
 //! | fusions | [`fusion`], `fusion_rows` |
 //! | layers of a pass | [`pipeline`] |
+//! | operators of a model | [`map`] |
 //! | evidence | [`gate`] |
 //! | two traces | [`compare`] |
 //! | answer | `part` (one trace), `triage` (all of them), [`report`], [`render`] |
@@ -34,6 +35,7 @@ pub mod gate;
 pub mod input;
 pub mod intern;
 mod links;
+pub mod map;
 pub mod names;
 pub mod overlap;
 mod part;

@@ -100,6 +100,11 @@ pub(crate) fn timelines(
 /// Fixed point for shares of a nanosecond, so that dividing time between many loses less than one in all.
 const SHARE_BITS: u32 = 20;
 
+/// Nanoseconds of a part in fixed point, rounded.
+pub(crate) fn in_ns(part: i128) -> i64 {
+    ((part + (1 << (SHARE_BITS - 1))) >> SHARE_BITS) as i64
+}
+
 fn sweep(work: Vec<Work>, gap: impl Fn(i64, &Work) -> Charge, exposed: &mut [i64]) -> Timeline {
     let mut latest = i64::MIN;
     let reach = work
@@ -129,7 +134,7 @@ fn sweep(work: Vec<Work>, gap: impl Fn(i64, &Work) -> Charge, exposed: &mut [i64
             let role = w.role as usize;
             count[role] -= 1;
             let part = share[role] - entered[i as usize];
-            exposed[w.row as usize] = ((part + (1 << (SHARE_BITS - 1))) >> SHARE_BITS) as i64;
+            exposed[w.row as usize] = in_ns(part);
         }
         while let Some(w) = line.work.get(next)
             && w.start <= at
@@ -190,36 +195,47 @@ impl Timeline {
         out
     }
 
-    /// Calls `visit` with each stretch of `from..to` in which the same work runs, and with what it is charged to. For
-    /// few windows only: where much runs at once each stretch costs all of it.
-    pub(crate) fn stretches(&self, from: i64, to: i64, mut visit: impl FnMut(i64, i64, &[Work], Charge)) {
+    /// The work that wall time of `from..to` is charged to, with its part in fixed point ([`in_ns`]): while several of
+    /// the highest running role run, each has an equal part. The parts of a role add to [`Self::window`] but for
+    /// rounding.
+    pub(crate) fn charged(&self, from: i64, to: i64) -> Vec<(Work, i128)> {
         let first = self.reach.partition_point(|&r| r <= from);
         let last = self.work.partition_point(|w| w.start < to);
         let work = self.work.get(first..last).unwrap_or(&[]);
-        let mut running: Vec<Work> = Vec::new();
+        let mut running: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
+        let mut count = [0usize; 3];
+        let mut share = [0i128; 3];
+        let mut out: Vec<(Work, i128)> = Vec::new();
         let mut next = 0;
         let mut at = from;
-        while at < to {
-            running.retain(|w| w.end > at);
+        loop {
+            while let Some(&Reverse((end, i))) = running.peek()
+                && (end <= at || at >= to)
+            {
+                running.pop();
+                let (w, entered) = &mut out[i];
+                count[w.role as usize] -= 1;
+                *entered = share[w.role as usize] - *entered;
+            }
+            if at >= to {
+                break;
+            }
             while let Some(w) = work.get(next).filter(|w| w.start <= at) {
                 if w.end > at {
-                    running.push(*w);
+                    count[w.role as usize] += 1;
+                    running.push(Reverse((w.end, out.len())));
+                    out.push((*w, share[w.role as usize]));
                 }
                 next += 1;
             }
-            let mut until = running.iter().map(|w| w.end).min().unwrap_or(to).min(to);
-            if let Some(w) = work.get(next) {
-                until = until.min(w.start);
+            let ends = running.peek().map_or(to, |r| r.0.0);
+            let until = work.get(next).map_or(ends, |w| ends.min(w.start)).min(to);
+            if let Some(role) = count.iter().position(|&n| n > 0) {
+                share[role] += (i128::from(until - at) << SHARE_BITS) / count[role] as i128;
             }
-            visit(at, until, &running, self.charge_at(at));
             at = until;
         }
-    }
-
-    /// What the moment `t` is charged to.
-    fn charge_at(&self, t: i64) -> Charge {
-        let at = self.starts.partition_point(|&s| s <= t);
-        if at == 0 || t >= self.end { Charge::Idle } else { self.charges[at - 1] }
+        out
     }
 
     /// Wall time with anything running.
@@ -289,6 +305,21 @@ mod tests {
                 want[top.unwrap_or(Charge::Idle as usize)] += 1;
             }
             prop_assert_eq!(line.window(from, from + length), want);
+            // Parts add to the window, and each is what counting divides.
+            let mut of_role = [0i64; 3];
+            for (w, part) in line.charged(from, from + length) {
+                let top = |t: &i64| work.iter().all(|o| o.role as usize >= w.role as usize || *t < o.start || o.end <= *t);
+                let runs = |o: &Work, t: i64| o.start <= t && t < o.end;
+                let counted: f64 = (from..from + length)
+                    .filter(|&t| runs(&w, t) && top(&t))
+                    .map(|t| 1.0 / work.iter().filter(|o| o.role == w.role && runs(o, t)).count() as f64)
+                    .sum();
+                prop_assert!((in_ns(part) as f64 - counted).abs() <= 0.51, "{} {}", part, counted);
+                of_role[w.role as usize] += in_ns(part);
+            }
+            for role in 0..3 {
+                prop_assert!((of_role[role] - want[role]).abs() <= work.len() as i64);
+            }
             prop_assert!(exposed.iter().zip(&work).all(|(e, w)| *e >= 0 && *e <= w.end - w.start));
             let off = (exposed.iter().sum::<i64>() - line.busy()).abs();
             prop_assert!(off <= work.len() as i64, "shares lose more than rounding: {}", off);

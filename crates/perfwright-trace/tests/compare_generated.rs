@@ -77,6 +77,33 @@ fn a_trace_against_itself_shows_nothing() {
     assert_eq!(c.classes.len(), 5);
 }
 
+/// Every row of an engine's steps has its layers, and the planted kernel differs in all of them.
+#[test]
+fn a_difference_is_placed_in_the_layers() {
+    let o = Options { extent: Extent::Passes(8), layers: 6, ..short() };
+    let slow = Options { slow_kernel: Some(("attn_decode".to_owned(), 1300)), ..o.clone() };
+    let (a, b) = (Made::new(&o), Made::new(&slow));
+    let c = ask(&a, &b);
+    assert!(c.classes.iter().all(|k| k.layers == Some(6)), "{:?}", c.classes);
+    let planted: Vec<&Row> = c.rows.iter().filter(|r| r.time.status == Status::Slower).collect();
+    assert!(!planted.is_empty());
+    for r in &planted {
+        assert_eq!(r.differs_in.as_deref(), Some("all 6 layers"), "{r:?}");
+        let layers: Vec<Option<u32>> = r.positions.iter().map(|p| p.layer).collect();
+        assert_eq!(layers, (0..6).map(Some).collect::<Vec<_>>());
+    }
+    for r in &c.rows {
+        let sum: f64 = r.positions.iter().map(|p| p.a_ns_per_step).sum();
+        assert!((sum - r.time.a_ns_per_step).abs() < 1.0, "{r:?}");
+        let there = r.time.delta_ns_per_step != 0.0;
+        assert_eq!(there, r.differs_in.as_deref() != Some(""), "{r:?}");
+    }
+    // Other numbers of layers do not align.
+    let c = ask(&a, &Made::new(&Options { layers: 7, ..o }));
+    assert!(c.rows.iter().all(|r| r.differs_in.is_none() && r.positions.is_empty()));
+    assert!(c.classes.iter().all(|k| k.layers.is_none()));
+}
+
 #[test]
 fn the_planted_kernel_is_found_and_nothing_else() {
     for (engine, graph_decode) in [(Engine::Sglang, false), (Engine::Vllm, true), (Engine::Torch, false)] {

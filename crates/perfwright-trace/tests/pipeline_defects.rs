@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use common::{Made, catalogs};
 use perfwright_trace::input::read_text;
+use perfwright_trace::pipeline::config::ModelLayers;
 use perfwright_trace::pipeline::report::{Bounds, Pipeline};
 use perfwright_trace::pipeline::{PipelineOptions, pipeline, pipeline_store};
 use perfwright_trace::steps::Class;
@@ -85,7 +86,7 @@ fn dense(t: &mut Text, layers: usize, scale: i64) {
 fn p01_layers_are_whole() {
     let mut t = Text::new();
     attention_and_experts(&mut t, 12);
-    let p = t.ask(&PipelineOptions { config_layers: Some(4), ..PipelineOptions::default() });
+    let p = t.ask(&PipelineOptions { config: Some(&ModelLayers::plain(4)), ..PipelineOptions::default() });
     assert_eq!(p.layers.len(), 12);
     for l in &p.layers {
         assert_eq!((l.kernels, l.sum_ns, l.wall_ns), (4, 140_000, 143_000), "{l:?}");
@@ -134,7 +135,7 @@ fn p03_no_profile_is_needed() {
 fn p04_the_period_is_the_short_one() {
     let mut t = Text::new();
     attention_and_experts(&mut t, 12);
-    let p = t.ask(&PipelineOptions { config_layers: Some(4), ..PipelineOptions::default() });
+    let p = t.ask(&PipelineOptions { config: Some(&ModelLayers::plain(4)), ..PipelineOptions::default() });
     assert_eq!(p.layers_per_pass, Some(4), "{}", p.layers_reason);
     assert_eq!(p.passes.len(), 3);
     assert!(p.passes.iter().all(|r| r.bounds == Bounds::Config && r.layers == 4));

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Made, catalogs};
+use perfwright_trace::pipeline::config::{Block, ModelLayers};
 use perfwright_trace::pipeline::report::{EvidenceKind, LayerKind, Pipeline};
 use perfwright_trace::pipeline::{PipelineOptions, pipeline};
 use perfwright_trace::steps::Class;
@@ -243,7 +244,10 @@ fn launches_without_a_record() {
 fn config_agrees_or_is_reported() {
     let made = Made::new(&Options { layers: 5, extent: Extent::Passes(2), ..Options::default() });
     let config = |n| {
-        let p = ask_with(&made, &PipelineOptions { config_layers: Some(n), ..PipelineOptions::default() });
+        let p = ask_with(
+            &made,
+            &PipelineOptions { config: Some(&ModelLayers::plain(n)), ..PipelineOptions::default() },
+        );
         let row = p.evidence.iter().find(|e| e.kind == EvidenceKind::Config).cloned().expect("a config row");
         (p.layers_per_pass, row.agrees, p.warnings.iter().any(|w| w.contains("disagrees")))
     };
@@ -294,4 +298,42 @@ fn the_same_bytes_give_the_same_answer() {
         Made::new(&Options { layers: 4, tp: 2, ranks: 2, extent: Extent::Passes(4), ..Options::default() });
     let text = || serde_json::to_string(&ask(&made)).expect("serialises");
     assert_eq!(text(), text());
+}
+
+/// Layers of one structure are told apart by what the configuration calls them; other counts name nothing.
+#[test]
+fn the_config_names_the_layers() {
+    let made = Made::new(&Options { layers: 6, moe: true, extent: Extent::Passes(3), ..Options::default() });
+    let block =
+        |name: &str, experts| Block { name: name.into(), attention: true, recurrence: false, experts };
+    let (sliding, full) = (block("sliding attention + MoE", true), block("full attention + MoE", true));
+    let of = |blocks: Vec<Block>| ModelLayers { stated: blocks.len() as u32, blocks, drafts: 1 };
+    let alternating: Vec<Block> =
+        (0..6).map(|i| if i % 2 == 0 { sliding.clone() } else { full.clone() }).collect();
+    let asked = |config: &ModelLayers| {
+        let p = ask_with(&made, &PipelineOptions { config: Some(config), ..PipelineOptions::default() });
+        tiles(&p, "named");
+        p
+    };
+    let p = asked(&of(alternating.clone()));
+    assert!(p.warnings.is_empty(), "{:?}", p.warnings);
+    for c in &p.clusters {
+        assert!(c.configured && c.structure == "attention+moe", "{}: {}", c.name, c.structure);
+        let even = c.name == sliding.name;
+        assert!(even || c.name == full.name, "{}", c.name);
+        assert!(c.layer_indices.iter().all(|l| (l % 2 == 0) == even), "{}: {:?}", c.name, c.layer_indices);
+    }
+    let row = p.evidence.iter().find(|e| e.kind == EvidenceKind::Config).expect("a config row");
+    assert_eq!(
+        row.detail,
+        "the configuration has 6 layers (3 sliding attention + MoE, 3 full attention + MoE) and 1 draft (MTP); the \
+         trace shows no draft layer"
+    );
+    // Kernels of experts where the configuration has none.
+    let p = asked(&of(vec![block("full attention + MLP", false); 6]));
+    assert!(p.warnings.iter().any(|w| w.contains("its kernels show experts")), "{:?}", p.warnings);
+    // Seven layers in the configuration: which of them are the trace's six is not known.
+    let p = asked(&of([alternating, vec![sliding]].concat()));
+    assert!(p.clusters.iter().all(|c| !c.configured && c.name == "attention+moe"));
+    assert!(p.warnings.iter().any(|w| w.contains("7 layers") && w.contains("the trace 6 layers")));
 }

@@ -5,6 +5,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::catalogs;
+use perfwright_trace::pipeline::config::ModelLayers;
 use perfwright_trace::pipeline::report::{EvidenceKind, Pipeline};
 use perfwright_trace::pipeline::{PipelineOptions, pipeline};
 
@@ -103,9 +104,42 @@ fn synthetic() {
         agreed(name, 36);
     }
     let name = "synth/dsv4_half_label_case.json";
-    let p = ask_with(name, &PipelineOptions { config_layers: Some(4), ..PipelineOptions::default() });
+    let p = ask_with(
+        name,
+        &PipelineOptions { config: Some(&ModelLayers::plain(4)), ..PipelineOptions::default() },
+    );
     assert_eq!((p.layers_per_pass, p.passes.len()), (Some(4), 3), "{}", p.layers_reason);
     assert_eq!(ask(name).layers_per_pass, None);
+}
+
+/// The configuration's pattern is that of the kernels: the layers it calls sliding run the sliding kernel.
+#[test]
+#[ignore = "needs ../shared/data"]
+fn a_config_names_the_layers() {
+    let model = |name: &str| {
+        let path = format!("{DATA}/../model/configs/{name}_config.json");
+        ModelLayers::of(&perfwright_model::config::read(path.as_ref()).unwrap_or_else(|e| panic!("{e}")))
+    };
+    let ask = |config: &ModelLayers| {
+        let options = PipelineOptions { config: Some(config), ..PipelineOptions::default() };
+        ask_with("b200/eager_trace.json.gz", &options)
+    };
+    let p = ask(&model("openai--gpt-oss-120b"));
+    assert_eq!(names(&p), ["full attention + MoE", "sliding attention + MoE"]);
+    for c in &p.clusters {
+        let sliding = c.signature.iter().any(|k| k.contains("SlidingOrChunke"));
+        assert_eq!(c.name.starts_with("sliding"), sliding, "{:?}", c.signature);
+    }
+    assert!(p.warnings.is_empty(), "{:?}", p.warnings);
+    // As many layers, another model: the experts give it away.
+    let p = ask(&model("Qwen--Qwen3-8B"));
+    assert!(p.warnings.iter().any(|w| w.contains("its kernels show experts")), "{:?}", p.warnings);
+    let p = ask(&model("Qwen--Qwen3-32B"));
+    assert!(
+        p.warnings.iter().any(|w| w.contains("64 layers") && w.contains("the trace 36")),
+        "{:?}",
+        p.warnings
+    );
 }
 
 /// Traces of something else than a decoder: nothing is invented.

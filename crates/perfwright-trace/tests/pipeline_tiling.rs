@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use common::catalogs;
 use perfwright_trace::input::read_text;
+use perfwright_trace::pipeline::config::ModelLayers;
 use perfwright_trace::pipeline::{PipelineOptions, pipeline_store};
 use proptest::prelude::*;
 
@@ -77,7 +78,8 @@ proptest! {
         let store = read_text(text(&kernels, &labels).as_bytes()).expect("a trace");
         let total: i64 = store.devices.dur.iter().sum();
         let count = store.devices.len() as u64;
-        let options = PipelineOptions { config_layers: config, anchor, ..PipelineOptions::default() };
+        let plain = config.map(ModelLayers::plain);
+        let options = PipelineOptions { config: plain.as_ref(), anchor, ..PipelineOptions::default() };
         let p = pipeline_store(store, catalogs(), &options).expect("an answer");
         let (mut ns, mut n) = (p.outside.total_ns, p.outside.count);
         for pass in &p.passes {

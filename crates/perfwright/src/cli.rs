@@ -4,6 +4,7 @@
 
 pub mod loops;
 pub mod model;
+pub mod record;
 pub mod run;
 pub mod trace;
 

@@ -8,6 +8,8 @@ pub(crate) mod man;
 pub(crate) mod markdown_help;
 pub(crate) mod model;
 pub(crate) mod run;
+mod run_share;
 pub(crate) mod schemas;
 pub(crate) mod trace;
 mod trace_compare;
+mod trace_map;

@@ -99,6 +99,10 @@ codes! {
     TRACE_LIMIT_UNPROVEN = Code::error("PW0209", Exit::HardStop);
     /// The trace has no such pass or layer.
     TRACE_NO_SUCH_PART = Code::error("PW0210", Exit::Usage);
+    /// Kernels took less time than the GPU needs for the work they are joined to.
+    TRACE_MAP_IMPOSSIBLE = Code::error("PW0220", Exit::HardStop);
+    /// No forward pass with layers was found to join to the model.
+    TRACE_MAP_NO_PASS = Code::error("PW0221", Exit::HardStop);
     /// The run folder is not a run of this command.
     RUN_FOREIGN_FOLDER = Code::error("PW0301", Exit::Usage);
     /// The run's contract is another one.
@@ -115,6 +119,10 @@ codes! {
     RUN_INTERRUPTED = Code::error("PW0307", Exit::HardStop);
     /// The folder is not a run.
     RUN_NOT_A_RUN = Code::error("PW0308", Exit::Input);
+    /// A proof does not lead to the published root.
+    RUN_PROOF_FAILS = Code::error("PW0309", Exit::No);
+    /// Secrets stand in a run that was to be packed.
+    RUN_HOLDS_SECRETS = Code::error("PW0310", Exit::HardStop);
     /// A field of a model's config is missing or unusable.
     MODEL_CONFIG_FIELD = Code::error("PW0401", Exit::Input);
     /// Fields of a model's config were not understood.

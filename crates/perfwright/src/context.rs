@@ -1,7 +1,7 @@
 //! What a command gets: settings, environment, and the two ways to say something.
 
 use perfwright_report::text::visible;
-use perfwright_report::{Document, csv, json, markdown, terminal};
+use perfwright_report::{Document, csv, html, json, markdown, terminal};
 use serde::Serialize;
 
 use crate::codes::Severity;
@@ -37,7 +37,9 @@ impl Context {
         mut document: Document,
         value: &impl Serialize,
     ) -> Result<(), Diagnostic> {
-        if let (Format::Table | Format::Markdown, Some(limit)) = (self.settings.format, self.settings.limit) {
+        if let (Format::Table | Format::Markdown | Format::Html, Some(limit)) =
+            (self.settings.format, self.settings.limit)
+        {
             document.limit(limit);
         }
         match self.settings.format {
@@ -49,6 +51,7 @@ impl Context {
                 self.stdout.text(&markdown::document(&document, markdown::Options::default()))
             }
             Format::Csv => self.stdout.text(&csv::document(&document)),
+            Format::Html => self.stdout.text(&html::document(&document)),
             Format::Json => self.json(value),
         }
     }

@@ -49,9 +49,15 @@ pub const HOME: Foreign = Foreign {
     doc: "Home folder; without `XDG_CACHE_HOME` caches are in `.cache/perfwright` below it.",
 };
 
+/// Where programs are.
+pub const PATH: Foreign = Foreign {
+    name: "PATH",
+    doc: "Where `nvidia-smi`, `amd-smi` and `rocm-smi` are looked for when a run records its machine.",
+};
+
 /// The variables of others that are read, each declared once. Ours are in [`SETTINGS`].
 pub const FOREIGN: &[Foreign] =
-    &[NO_COLOR, CLICOLOR_FORCE, TERM, XDG_CACHE_HOME, XDG_STATE_HOME, HOME, CLAUDE_PROJECT_DIR];
+    &[NO_COLOR, CLICOLOR_FORCE, TERM, XDG_CACHE_HOME, XDG_STATE_HOME, HOME, PATH, CLAUDE_PROJECT_DIR];
 
 /// The environment the process was started with.
 #[derive(Debug, Clone, Default)]

@@ -38,6 +38,8 @@ pub enum Format {
     Json,
     /// RFC 4180, every row, exact values
     Csv,
+    /// One page without scripts, nothing loaded from elsewhere
+    Html,
 }
 
 /// When to style output.
@@ -71,7 +73,7 @@ const FORMAT: Setting = Setting {
     env: "PERFWRIGHT_FORMAT",
     flag: "--format",
     default: "table",
-    doc: "Form of the data on standard output: `table`, `markdown`, `json` or `csv`.",
+    doc: "Form of the data on standard output: `table`, `markdown`, `json`, `csv` or `html`.",
 };
 const COLOR: Setting = Setting {
     key: "color",
@@ -441,7 +443,7 @@ fn nearest(typed: &str, names: impl Iterator<Item = &'static str> + Clone) -> St
 }
 
 /// Insertions, deletions and replacements that lead from one name to the other.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, left) in a.chars().take(256).enumerate() {
@@ -544,7 +546,11 @@ mod tests {
     #[test]
     fn setting_names_are_unique_and_follow_the_pattern() {
         for (at, setting) in SETTINGS.iter().enumerate() {
-            assert_eq!(setting.env, format!("PERFWRIGHT_{}", setting.key.to_uppercase()));
+            // A setting without a key is set by its variable alone.
+            if !setting.key.is_empty() {
+                assert_eq!(setting.env, format!("PERFWRIGHT_{}", setting.key.to_uppercase()));
+            }
+            assert!(SETTINGS[..at].iter().all(|other| other.env != setting.env));
             assert!(!setting.doc.is_empty());
             assert!(SETTINGS[..at].iter().all(|other| other.key != setting.key));
         }

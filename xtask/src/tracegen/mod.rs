@@ -20,5 +20,5 @@ pub mod truth;
 pub mod worst;
 
 pub use file::{capture_options, create, generate, generate_file, truth_path};
-pub use options::{Annotation, Attention, Class, Comm, Engine, Extent, Fusions, Gpu, Options};
+pub use options::{Annotation, Attention, Class, Comm, Dims, Engine, Extent, Fusions, Gpu, Options};
 pub use truth::{Step, Truth};

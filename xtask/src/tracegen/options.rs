@@ -122,6 +122,25 @@ pub struct Fusions {
     pub rope_kv_store: bool,
 }
 
+/// Dimensions of the model whose products operators record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dims {
+    /// Width of the residual stream.
+    pub hidden: u32,
+    /// Query heads.
+    pub heads: u32,
+    /// Key and value heads.
+    pub kv_heads: u32,
+    /// Dimension of a head.
+    pub head_dim: u32,
+    /// Inner width of the feed-forward network.
+    pub inner: u32,
+    /// Experts the router chooses from.
+    pub experts: u32,
+    /// Rows of the output head.
+    pub vocab: u32,
+}
+
 /// Everything that decides the bytes of a generated trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -151,6 +170,8 @@ pub struct Options {
     pub stack: bool,
     /// Write operator shapes.
     pub shapes: bool,
+    /// The sizes that matrix products record, cut among `tp` ranks; without them every operator records the same.
+    pub dims: Option<Dims>,
     /// Decode, verify and draft passes are device-graph replays.
     pub graph_decode: bool,
     /// Streams inside the graph: 1, or 2 (the K norm on a second one).
@@ -195,6 +216,7 @@ impl Default for Options {
             annotation: Annotation::Engine,
             stack: true,
             shapes: true,
+            dims: None,
             graph_decode: false,
             graph_streams: 1,
             graph_node_ids: false,

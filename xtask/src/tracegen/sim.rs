@@ -337,10 +337,45 @@ impl<'t> Sim<'t> {
         self.now = at + 23_000;
     }
 
+    /// `Input Dims` of a matrix product of the model, as its operator lists its arguments.
+    fn product_dims(&self, l: &Launch) -> Option<String> {
+        let (d, tp) = (self.o.dims?, self.o.tp);
+        let kept = d.kv_heads.div_ceil(tp);
+        let tokens = self.shape.tokens();
+        let prompts = self.shape.context.n > 0;
+        let (n, k) = match l.kernel.key {
+            "qkv" => (d.heads / tp * d.head_dim + 2 * kept * d.head_dim, d.hidden),
+            "oproj" => (d.hidden, d.heads / tp * d.head_dim),
+            "gateup" => (2 * d.inner / tp, d.hidden),
+            "down" => (d.hidden, d.inner / tp),
+            "router" => (d.experts, d.hidden),
+            "lm_head" => (d.vocab.div_ceil(tp), d.hidden),
+            _ => return None,
+        };
+        let m = if l.kernel.key == "lm_head" && prompts { self.shape.batch() } else { tokens };
+        Some(match l.op {
+            "sglang::deep_gemm_fp8_fp8_bf16_nt" => {
+                format!(
+                    "[[{m}, {k}], [{m}, {}], [{n}, {k}], [{}, {}], [{m}, {n}]]",
+                    k / 128,
+                    n / 128,
+                    k / 128
+                )
+            }
+            "vllm::w8a8_deepgemm_block_scaled_mm" => {
+                format!("[[{m}, {k}], [{n}, {k}], [{m}, {}], [{}, {}]]", k / 128, n / 128, k / 128)
+            }
+            "_C::cutlass_scaled_mm" => format!("[[{m}, {n}], [{m}, {k}], [{k}, {n}], [1], [1], []]"),
+            _ => format!("[[{m}, {k}], [{k}, {n}], []]"),
+        })
+    }
+
     fn operator(&mut self, l: &Launch, ts: i64) -> i64 {
         let ext = self.next_ext();
         let index = self.next_index();
-        let shapes = if self.o.shapes {
+        let shapes = if let Some(dims) = self.product_dims(l).filter(|_| self.o.shapes) {
+            format!("\"Input Dims\": {dims}, ")
+        } else if self.o.shapes {
             let rows = self.shape.tokens();
             format!(
                 "\"Concrete Inputs\": [\"\", \"\", \"\"], \"Input type\": [\"c10::BFloat16\", \"c10::BFloat16\", \"\"], \

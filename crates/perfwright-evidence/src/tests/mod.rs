@@ -8,6 +8,7 @@ mod forge;
 mod limits;
 mod moments;
 mod planted;
+mod sharing;
 #[expect(unreachable_pub, reason = "an integration test includes the same file")]
 #[path = "../../tests/common/vector.rs"]
 mod vector;

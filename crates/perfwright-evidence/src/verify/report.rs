@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::VerdictRecord;
+use crate::name::LEDGER;
 
 /// The `schema` field of a [`VerifyReport`].
 pub const VERIFY_SCHEMA: &str = "perfwright.run-verify/v1";
@@ -41,6 +42,19 @@ pub struct VerifyReport {
     pub interrupted: Option<Interrupted>,
     /// Inputs recorded by reference, and whether they are still there.
     pub references: Vec<ReferenceCheck>,
+}
+
+impl VerifyReport {
+    /// Compares the head with one that was published when the run ended. A rewritten run has another head, however
+    /// well it holds together.
+    pub fn expect_head(&mut self, published: &str) {
+        if self.head.as_deref() == Some(published) {
+            return;
+        }
+        let detail = format!("the head is {}, not {published}", self.head.as_deref().unwrap_or("missing"));
+        self.differences.insert(0, Difference::new(DifferenceKind::HeadDiffers, LEDGER, detail));
+        (self.status, self.exit_code) = (Status::Tampered, 6);
+    }
 }
 
 /// The answer in one word.
@@ -116,6 +130,8 @@ impl Difference {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceKind {
+    /// The head is not the one that was published.
+    HeadDiffers,
     /// A manifest without a ledger.
     LedgerMissing,
     /// A ledger line that is not strict JSON.

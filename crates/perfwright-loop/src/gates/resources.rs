@@ -1,10 +1,11 @@
 //! What the machine must have before a round, and what a round must leave behind: nothing.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use perfwright_evidence::GateResult;
+use perfwright_process::listeners;
 
 use super::evaluate::Scene;
 use crate::child::{Job, marked, run};
@@ -92,8 +93,9 @@ pub(super) fn clean_up(scene: &Scene) -> Result<GateResult, LoopError> {
             .measured(left.len())
             .threshold(0));
     }
+    let listeners = if scene.spec.clean.ports.is_empty() { BTreeSet::new() } else { listeners() };
     for port in &scene.spec.clean.ports {
-        if is_listening(*port) {
+        if listeners.contains(port) {
             return Ok(GateResult::fail(format!("something listens on port {port}")).measured(*port));
         }
     }
@@ -107,17 +109,6 @@ pub(super) fn clean_up(scene: &Scene) -> Result<GateResult, LoopError> {
         Some(first) => {
             GateResult::fail(format!("the tree is not as it was: {first:?}")).measured(changed.len())
         }
-    })
-}
-
-fn is_listening(port: u16) -> bool {
-    let wanted = format!(":{port:04X}");
-    ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|p| fs::read_to_string(p).ok()).any(|text| {
-        text.lines().skip(1).any(|line| {
-            let mut fields = line.split_ascii_whitespace().skip(1);
-            // Local address, then the remote one, then the state; 0A is LISTEN.
-            fields.next().is_some_and(|local| local.ends_with(&wanted)) && fields.nth(1) == Some("0A")
-        })
     })
 }
 
@@ -140,14 +131,5 @@ mod tests {
         assert!(gpus("exit 9", two).is_err());
         let disk = Resources { disk_free_mib: u64::MAX >> 21, ..Resources::default() };
         assert!(available(&disk, dir.path(), dir.path()).is_err());
-    }
-
-    #[test]
-    fn listeners_are_seen() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
-        let port = listener.local_addr().expect("address").port();
-        assert!(is_listening(port));
-        drop(listener);
-        assert!(!is_listening(port));
     }
 }

@@ -103,48 +103,80 @@ fn parse(text: &str) -> Result<Limit, String> {
     Ok(Limit { text: text.to_owned(), what, class, size })
 }
 
+/// One quantity that a limit is about.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Subject {
+    pub(super) name: String,
+    pub(super) a_ns: f64,
+    pub(super) ratio: Option<f64>,
+    pub(super) delta_ns: f64,
+    /// Low end of the difference's interval.
+    pub(super) low_ns: Option<f64>,
+}
+
+impl Subject {
+    fn new(name: String, m: &Measure) -> Self {
+        Self { name, a_ns: m.a_ns_per_step, ratio: m.ratio, delta_ns: m.delta_ns_per_step, low_ns: m.ci_low }
+    }
+}
+
 impl Limit {
     /// Holds the limit against a comparison.
     pub fn check(&self, c: &Comparison) -> LimitRow {
         let here = |class: Class| self.class.is_none_or(|want| want == class);
-        let subjects: Vec<(String, &Measure)> = match &self.what {
+        let subjects: Vec<Subject> = match &self.what {
             What::Step => c
                 .classes
                 .iter()
                 .filter(|r| here(r.class) && r.matched > 0)
-                .map(|r| (format!("step.{}", r.class.as_str()), &r.wall))
+                .map(|r| Subject::new(format!("step.{}", r.class.as_str()), &r.wall))
                 .collect(),
             What::Kernel => c
                 .rows
                 .iter()
                 .filter(|r| here(r.class))
-                .map(|r| (format!("{} in {}", r.kernel, r.class.as_str()), &r.time))
+                .map(|r| Subject::new(format!("{} in {}", r.kernel, r.class.as_str()), &r.time))
                 .collect(),
             What::Category(name) => c
                 .categories
                 .iter()
                 .filter(|r| here(r.class) && r.category == *name)
-                .map(|r| (format!("category.{name}.{}", r.class.as_str()), &r.time))
+                .map(|r| Subject::new(format!("category.{name}.{}", r.class.as_str()), &r.time))
                 .collect(),
         };
+        self.judge(&subjects)
+    }
+
+    /// The list of the answer that the limit looks at, and the category of its rows.
+    pub(super) fn source(&self) -> (&'static str, Option<&str>) {
+        match &self.what {
+            What::Step => ("classes", None),
+            What::Kernel => ("rows", None),
+            What::Category(name) => ("categories", Some(name)),
+        }
+    }
+
+    /// Holds the limit against quantities.
+    pub(super) fn judge(&self, subjects: &[Subject]) -> LimitRow {
         let mut row = LimitRow { limit: self.text.clone(), result: LimitResult::Within, found: Vec::new() };
         let mut proven = false;
-        for (name, m) in &subjects {
-            let Some(low) = m.ci_low else { continue };
+        for s in subjects {
+            let Some(low) = s.low_ns else { continue };
             proven = true;
             let over = match self.size {
-                Size::Share(share) => m.a_ns_per_step > 0.0 && low > share * m.a_ns_per_step,
+                Size::Share(share) => s.a_ns > 0.0 && low > share * s.a_ns,
                 Size::Ns(ns) => low > ns,
             };
             if over {
                 row.result = LimitResult::Exceeded;
-                let by = match m.ratio {
+                let by = match s.ratio {
                     Some(ratio) => format!("{:+.2} %", (ratio - 1.0) * 100.0),
                     None => "new".to_owned(),
                 };
                 row.found.push(format!(
-                    "{name}: {by}, {:+.3} us/step, at least {:+.3} us",
-                    m.delta_ns_per_step / 1e3,
+                    "{}: {by}, {:+.3} us/step, at least {:+.3} us",
+                    s.name,
+                    s.delta_ns / 1e3,
                     low / 1e3
                 ));
             }

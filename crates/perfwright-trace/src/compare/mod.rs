@@ -9,14 +9,18 @@
 //! | which pass is compared with which | `matching` |
 //! | one kernel under two names | `rename` |
 //! | means, ratios, intervals | `measure`, `rows` |
+//! | the layers a difference is in | `positions` |
 //! | the gap in wall time | `gap` |
 //! | limits for CI | [`limit`] |
+//! | gates of a recorded comparison | [`gate`] |
 //! | answer | [`report`], `verdict`, [`render`] |
 
 mod gap;
+pub mod gate;
 pub mod limit;
 mod matching;
 mod measure;
+mod positions;
 mod rename;
 pub mod render;
 pub mod report;

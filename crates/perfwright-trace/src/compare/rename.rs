@@ -36,7 +36,7 @@ pub(super) fn lone(passes: &[&Pass], wanted: &[KernelId]) -> HashMap<KernelId, L
     }
     let mut sums: HashMap<KernelId, Sum> = wanted.iter().map(|&k| (k, Sum::default())).collect();
     for pass in passes {
-        for (i, (kernel, _)) in pass.launches.iter().enumerate() {
+        for (i, (kernel, ..)) in pass.launches.iter().enumerate() {
             let Some(s) = sums.get_mut(kernel) else { continue };
             s.n += 1;
             s.place += (i as f64 + 0.5) / pass.launches.len() as f64;

@@ -173,6 +173,7 @@ fn kernels(c: &Comparison, cut_off: Option<f64>) -> Table {
         Column::text("status", "Status"),
     ];
     columns.extend(measure_columns());
+    columns.push(Column::text("differs_in", "Where"));
     if full {
         columns.push(Column::code("renamed_to", "Renamed to"));
         columns.push(Column::number("a_launches_per_step", "Launches A"));
@@ -210,6 +211,7 @@ fn kernel_cells(r: &Row, full: bool) -> Vec<Cell> {
         Cell::text(r.time.status.as_str()),
     ];
     cells.extend(measure_cells(&r.time));
+    cells.push(optional(&r.differs_in));
     if full {
         cells.push(optional(&r.renamed_to));
         cells.push(Cell::text(format!("{:.3}", r.a_launches_per_step)));

@@ -195,6 +195,8 @@ pub struct ClassRow {
     pub a_device_ns_per_step: f64,
     /// Device time in a step of B, ns.
     pub b_device_ns_per_step: f64,
+    /// Layers of every compared step; null where they are not known or differ.
+    pub layers: Option<u32>,
     /// Part of the wall-time gap that is neither in a kernel, nor host-bound, nor a stream wait, ns.
     pub unexplained_ns_per_step: f64,
     /// The same over the gap; as the answer's `unexplained_share`.
@@ -225,6 +227,41 @@ pub struct Row {
     pub source: Option<String>,
     /// Operator most of its time comes from, where known.
     pub cpu_op: Option<String>,
+    /// The fewest positions that make up 90 % of its difference: `all 36 layers`, `layers 0-2`, `before`, `after`.
+    /// Null where layers are not known, or the compared steps differ in their number.
+    pub differs_in: Option<String>,
+    /// Its time by position in the step, aligned by the number of the layer; empty where `differs_in` is null. The
+    /// positions add to the row.
+    pub positions: Vec<PositionRow>,
+}
+
+/// Where in a step work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Before the first layer.
+    Before,
+    /// In a layer.
+    Layer,
+    /// After the last layer.
+    After,
+    /// Beside them.
+    Unknown,
+}
+
+/// A kernel's device time at one position, means without an interval.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct PositionRow {
+    /// Where.
+    pub place: Place,
+    /// Number of the layer.
+    pub layer: Option<u32>,
+    /// Mean over the compared steps of A.
+    pub a_ns_per_step: f64,
+    /// Mean over the compared steps of B.
+    pub b_ns_per_step: f64,
+    /// B - A.
+    pub delta_ns_per_step: f64,
 }
 
 /// One category in one class, device time.

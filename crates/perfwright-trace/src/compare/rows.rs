@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::measure::Plan;
+use super::positions;
 use super::rename::{join, lone};
 use super::report::{CategoryRow, Row, Status};
 use super::side::{Caller, KernelId, Names, Pass, Side};
@@ -29,7 +30,7 @@ impl Times {
     fn of(passes: &[&Pass]) -> Self {
         let mut t = Times { by_kernel: HashMap::new(), launches: HashMap::new() };
         for (i, pass) in passes.iter().enumerate() {
-            for &(kernel, ns) in &pass.launches {
+            for &(kernel, ns, _) in &pass.launches {
                 let values = t.by_kernel.entry(kernel).or_insert_with(|| vec![0.0; passes.len()]);
                 values[i] += ns as f64;
                 *t.launches.entry(kernel).or_default() += 1;
@@ -55,6 +56,7 @@ pub(super) fn rows(c: &Compared<'_>, names: &Names, sides: (&Side, &Side)) -> (V
     let mut rows: Vec<Row> = Vec::new();
     let mut sums: BTreeMap<&str, CategorySum> = BTreeMap::new();
     let single = c.single_launches();
+    let places = c.layers().map(|n| (n, positions::Side::of(&c.a), positions::Side::of(&c.b)));
     for &kernel in kernels.iter().filter(|k| !joined_b.contains(k)) {
         let other = renamed.get(&kernel).map_or(kernel, |r| r.0);
         let a = ta.by_kernel.get(&kernel).unwrap_or(&none_a);
@@ -80,6 +82,7 @@ pub(super) fn rows(c: &Compared<'_>, names: &Names, sides: (&Side, &Side)) -> (V
             caller(sides.0, c.class, kernel)
         };
         let rename = renamed.get(&kernel);
+        let positions = places.as_ref().map(|(n, a, b)| (n, positions::rows((a, b), kernel, other)));
         rows.push(Row {
             class: c.class,
             category: name.category.clone(),
@@ -91,6 +94,8 @@ pub(super) fn rows(c: &Compared<'_>, names: &Names, sides: (&Side, &Side)) -> (V
             time,
             source: caller.source,
             cpu_op: caller.op,
+            differs_in: positions.as_ref().map(|(n, rows)| positions::summary(rows, **n)),
+            positions: positions.map(|p| p.1).unwrap_or_default(),
         });
     }
     rows.sort_by(|x, y| {
@@ -118,6 +123,11 @@ type CategorySum = (Vec<f64>, Vec<f64>, Option<Vec<f64>>);
 type Single = Vec<HashMap<KernelId, Vec<f64>>>;
 
 impl Compared<'_> {
+    /// Layers of every compared pass, where all have as many.
+    pub(super) fn layers(&self) -> Option<u32> {
+        positions::common_layers(self.a.iter().chain(&self.b))
+    }
+
     /// Single launches of both sides, where steps are too few to carry an interval.
     fn single_launches(&self) -> Option<(Single, Single)> {
         let few = self.paired && self.a.len() < perfwright_stats::difference::MIN_UNITS;

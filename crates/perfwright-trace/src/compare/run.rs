@@ -218,6 +218,7 @@ fn class_row(
         wall,
         a_device_ns_per_step: rows.iter().map(|r| r.time.a_ns_per_step).sum(),
         b_device_ns_per_step: rows.iter().map(|r| r.time.b_ns_per_step).sum(),
+        layers: c.layers(),
         unexplained_ns_per_step: unexplained,
         unexplained_share: share(unexplained, wall.delta_ns_per_step, wall.a_ns_per_step),
     }

@@ -7,10 +7,11 @@ use crate::describe::describe;
 use crate::input::Loaded;
 use crate::names::Category;
 use crate::part::{Labels, Prepared, input, label_names, prepare};
+use crate::pipeline::{NOWHERE, positions};
 use crate::report::{Input, Role as InputRole};
 use crate::steps::{Class, NO_STEP, Source, Steps};
 use crate::store::{Ident, Store};
-use crate::sweep::{Charge, Role, Timeline, timelines};
+use crate::sweep::{Role, Timeline, in_ns, timelines};
 use crate::triage::Catalogs;
 
 /// Number of a kernel name, the same on both sides.
@@ -77,8 +78,10 @@ pub(super) struct Pass {
     pub(super) batch: Option<u64>,
     pub(super) tokens: Option<u64>,
     pub(super) context: Option<u64>,
-    /// Kernel and duration of each piece of device work, in start order.
-    pub(super) launches: Vec<(KernelId, i64)>,
+    /// Layers it runs through; 0 where they are not known.
+    pub(super) layers: u32,
+    /// Kernel, duration and position of each piece of device work, in start order.
+    pub(super) launches: Vec<(KernelId, i64, u32)>,
     /// Parts of the wall clock; they add to `wall_ns`.
     pub(super) wall: Wall,
 }
@@ -118,9 +121,10 @@ impl Side {
         for (name, label) in labelled {
             ids[name as usize] = names.id(&label, &meanings.classified[name as usize].category);
         }
+        let at = positions(store, &steps, &meanings, &attribution);
         let scene = Scene { store, ids: &ids };
         let first = self.passes.len();
-        for s in &steps.list {
+        for (s, &layers) in steps.list.iter().zip(&at.layers) {
             let line = lines.iter().find(|l| l.0 == s.pid).map(|l| &l.1);
             self.passes.push(Pass {
                 class: s.class,
@@ -132,6 +136,7 @@ impl Side {
                 batch: s.batch,
                 tokens: s.tokens,
                 context: s.context,
+                layers,
                 launches: Vec::new(),
                 wall: line.map(|l| scene.wall(l, s.start, s.end)).unwrap_or_default(),
             });
@@ -141,7 +146,11 @@ impl Side {
             if step == NO_STEP {
                 self.outside_ns += d.dur[i];
             } else {
-                self.passes[first + step as usize].launches.push((ids[d.name[i] as usize], d.dur[i]));
+                self.passes[first + step as usize].launches.push((
+                    ids[d.name[i] as usize],
+                    d.dur[i],
+                    at.of_device[i],
+                ));
             }
         }
         self.whole.extend(lines.iter().map(|(pid, line)| scene.whole(*pid, line, about.rank)));
@@ -163,27 +172,38 @@ impl Scene<'_> {
     /// it), or to the reason why nothing runs.
     fn wall(&self, line: &Timeline, from: i64, to: i64) -> Wall {
         let mut wall = Wall::new();
-        line.stretches(from, to, |start, end, running, charge| {
-            let length = end - start;
-            let (part, role) = match charge {
-                Charge::Compute => (Part::Compute, Some(Role::Compute)),
-                Charge::Communication => (Part::Communication, Some(Role::Communication)),
-                Charge::Copy => (Part::Copies, Some(Role::Copy)),
-                Charge::HostBound => (Part::HostBound, None),
-                Charge::StreamWait => (Part::StreamWait, None),
-                Charge::Idle => (Part::Idle, None),
+        let mut parts: HashMap<(Part, KernelId), i128> = HashMap::new();
+        for (work, share) in line.charged(from, to) {
+            let part = match work.role {
+                Role::Compute => Part::Compute,
+                Role::Communication => Part::Communication,
+                Role::Copy => Part::Copies,
             };
-            let Some(role) = role else {
-                *wall.entry((part, NOTHING)).or_default() += length;
-                return;
-            };
-            let n = running.iter().filter(|w| w.role == role).count() as i64;
-            for (k, w) in running.iter().filter(|w| w.role == role).enumerate() {
-                let share = length / n + if k == 0 { length % n } else { 0 };
-                let kernel = self.ids[self.store.devices.name[w.row as usize] as usize];
-                *wall.entry((part, kernel)).or_default() += share;
+            let kernel = self.ids[self.store.devices.name[work.row as usize] as usize];
+            *parts.entry((part, kernel)).or_default() += share;
+        }
+        let [compute, communication, copies, host_bound, stream_wait, idle] = line.window(from, to);
+        for (part, ns) in [(Part::HostBound, host_bound), (Part::StreamWait, stream_wait), (Part::Idle, idle)]
+        {
+            if ns > 0 {
+                wall.insert((part, NOTHING), ns);
             }
-        });
+        }
+        for (part, total) in
+            [(Part::Compute, compute), (Part::Communication, communication), (Part::Copies, copies)]
+        {
+            let mut list: Vec<(KernelId, i64)> =
+                parts.iter().filter(|p| p.0.0 == part).map(|(key, share)| (key.1, in_ns(*share))).collect();
+            list.sort_unstable_by_key(|&(kernel, ns)| (std::cmp::Reverse(ns), kernel));
+            // What rounding leaves is the largest one's, so that the parts add to the wall time.
+            let rest = total - list.iter().map(|p| p.1).sum::<i64>();
+            for (i, (kernel, ns)) in list.into_iter().enumerate() {
+                let ns = if i == 0 { ns + rest } else { ns };
+                if ns != 0 {
+                    wall.insert((part, kernel), ns);
+                }
+            }
+        }
         wall
     }
 
@@ -200,10 +220,11 @@ impl Scene<'_> {
             batch: None,
             tokens: None,
             context: None,
+            layers: 0,
             launches: line
                 .work
                 .iter()
-                .map(|w| (self.ids[d.name[w.row as usize] as usize], d.dur[w.row as usize]))
+                .map(|w| (self.ids[d.name[w.row as usize] as usize], d.dur[w.row as usize], NOWHERE))
                 .collect(),
             wall: self.wall(line, from, to),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::clusters::{name as cluster_name, signature};
+use super::config::ModelLayers;
 use super::flow::{View, flow, rows_of};
 use super::kind::Kind;
 use super::passes::Pass;
@@ -86,10 +87,13 @@ impl Categories {
     }
 }
 
+/// What one cluster has in common: class, kind of layer, the configuration's kind of layer, block kernels.
+type ClusterKey<Signature> = (Class, LayerKind, Option<u32>, Signature);
+
 /// Clusters of all traces, in the making.
 #[derive(Default)]
 pub(super) struct Clusters {
-    by_key: HashMap<(Class, LayerKind, Vec<String>), u32>,
+    by_key: HashMap<ClusterKey<Vec<String>>, u32>,
     list: Vec<Making>,
 }
 
@@ -97,7 +101,8 @@ struct Making {
     class: Class,
     kind: LayerKind,
     signature: Vec<String>,
-    name: String,
+    name: Option<String>,
+    structure: String,
     by_category: BTreeMap<String, f64>,
 }
 
@@ -108,6 +113,7 @@ pub(super) fn rows(
     kinds: &[Kind],
     passes: &[Pass],
     (input, first_pass): (usize, u32),
+    config: Option<&ModelLayers>,
     clusters: &mut Clusters,
 ) -> Rows {
     let store = view.store;
@@ -116,7 +122,8 @@ pub(super) fn rows(
     let words = &categories.words;
     let origin = first_ts(store);
     let seconds = |ns: i64| (ns - origin) as f64 / 1e9;
-    let mut memo: HashMap<(Class, LayerKind, Vec<StrId>), u32> = HashMap::new();
+    let configured = config.map(configured);
+    let mut memo: HashMap<ClusterKey<Vec<StrId>>, u32> = HashMap::new();
     let mut out = Rows { passes: Vec::with_capacity(passes.len()), layers: Vec::new() };
     let (first, last) = device_edges(passes);
     for (i, pass) in passes.iter().enumerate() {
@@ -133,19 +140,25 @@ pub(super) fn rows(
         let stream = store.ident_text(store.streams[pass.stream as usize].1);
         let mut numbers = [0u32; 2];
         let layer_rows = members(pass, parts);
+        // Layer N is the configuration's layer N only where both have as many.
+        let main = pass.layers.iter().filter(|k| **k == LayerKind::Main).count();
+        let told = configured.as_ref().filter(|c| c.0.len() == main);
         for (l, &kind) in pass.layers.iter().enumerate() {
             let sum = &sums[l + 1];
             let members = &layer_rows[l];
             let work = members.iter().map(|&r| (d.name[r as usize], d.stream[r as usize] == pass.stream));
             let signed = signature(work, kinds);
-            let key = (pass.class, kind, signed);
+            let slot = usize::from(kind == LayerKind::Draft);
+            let told = told.filter(|_| slot == 0).and_then(|c| c.0[numbers[0] as usize]);
+            let key = (pass.class, kind, told, signed);
             let cluster = match memo.get(&key) {
                 Some(&c) => c,
                 None => {
                     let texts: Vec<String> =
-                        key.2.iter().map(|n| view.labels.get(n).cloned().unwrap_or_default()).collect();
+                        key.3.iter().map(|n| view.labels.get(n).cloned().unwrap_or_default()).collect();
                     let of = members.iter().map(|&r| kinds[d.name[r as usize] as usize]);
-                    let c = clusters.number(pass.class, kind, texts, || cluster_name(&of));
+                    let name = told.zip(configured.as_ref()).map(|(t, c)| c.1[t as usize].clone());
+                    let c = clusters.number((pass.class, kind, told, texts), || (name, cluster_name(&of)));
                     memo.insert(key, c);
                     c
                 }
@@ -153,7 +166,6 @@ pub(super) fn rows(
             for (word, ns) in words.iter().zip(&sum.by_category).filter(|c| *c.1 > 0) {
                 *clusters.list[cluster as usize].by_category.entry(word.clone()).or_default() += *ns as f64;
             }
-            let slot = usize::from(kind == LayerKind::Draft);
             let (start_ns, end_ns) = (sum.start, sum.end.max(sum.start));
             out.layers.push(LayerRow {
                 pass: index,
@@ -201,9 +213,25 @@ pub(super) fn rows(
     out
 }
 
+/// The number of each block's name, and the names; no number where only a count is known.
+fn configured(config: &ModelLayers) -> (Vec<Option<u32>>, Vec<String>) {
+    let mut names: Vec<String> = Vec::new();
+    let number = |block: &super::config::Block| {
+        if block.name.is_empty() {
+            return None;
+        }
+        let at = names.iter().position(|n| *n == block.name).unwrap_or_else(|| {
+            names.push(block.name.clone());
+            names.len() - 1
+        });
+        u32::try_from(at).ok()
+    };
+    (config.blocks.iter().map(number).collect(), names)
+}
+
 /// True for a pass that the trace's start or end cuts: it is the first (last) work of its device, and does nothing
 /// before its first (after its last) layer although passes in the middle of the trace do, or there are none.
-fn is_cut(passes: &[Pass], at: usize, (first, last): (&Edges, &Edges)) -> bool {
+pub(crate) fn is_cut(passes: &[Pass], at: usize, (first, last): (&Edges, &Edges)) -> bool {
     let pass = &passes[at];
     if pass.layers.is_empty() || pass.bounds == Bounds::Config {
         return false;
@@ -229,10 +257,10 @@ fn members(pass: &Pass, parts: usize) -> Vec<Vec<u32>> {
 }
 
 /// A row of the device table by device.
-type Edges = HashMap<Ident, u32>;
+pub(crate) type Edges = HashMap<Ident, u32>;
 
 /// First and last device row of each device.
-fn device_edges(passes: &[Pass]) -> (Edges, Edges) {
+pub(crate) fn device_edges(passes: &[Pass]) -> (Edges, Edges) {
     let mut first = HashMap::new();
     let mut last = HashMap::new();
     for pass in passes {
@@ -267,21 +295,20 @@ fn first_ts(store: &Store) -> i64 {
 impl Clusters {
     fn number(
         &mut self,
-        class: Class,
-        kind: LayerKind,
-        signature: Vec<String>,
-        name: impl FnOnce() -> String,
+        key: ClusterKey<Vec<String>>,
+        name: impl FnOnce() -> (Option<String>, String),
     ) -> u32 {
-        let key = (class, kind, signature);
         if let Some(&c) = self.by_key.get(&key) {
             return c;
         }
         let c = self.list.len() as u32;
+        let (name, structure) = name();
         self.list.push(Making {
-            class,
-            kind,
-            signature: key.2.clone(),
-            name: name(),
+            class: key.0,
+            kind: key.1,
+            signature: key.3.clone(),
+            name,
+            structure,
             by_category: BTreeMap::new(),
         });
         self.by_key.insert(key, c);
@@ -304,7 +331,9 @@ impl Clusters {
             let total: i64 = sums.iter().sum();
             ClusterRow {
                 index: i as u32,
-                name: m.name,
+                configured: m.name.is_some(),
+                name: m.name.unwrap_or_else(|| m.structure.clone()),
+                structure: m.structure,
                 class: m.class,
                 kind: m.kind,
                 signature: m.signature,

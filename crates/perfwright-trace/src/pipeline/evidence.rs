@@ -1,5 +1,6 @@
 //! What supports the layer count, and what contradicts it.
 
+use super::config::ModelLayers;
 use super::passes::{Pass, Scene, modules_of};
 use super::period::find;
 use super::report::{EvidenceKind, EvidenceRow, LayerKind};
@@ -153,12 +154,18 @@ pub(super) fn blocks(counts: &[(u32, usize)], anchored: Option<&str>, found: Opt
     }
 }
 
-/// What the configuration says.
-pub(super) fn config(count: u32, found: Option<u32>) -> EvidenceRow {
+/// What the configuration says. `drafts` is the largest number of draft layers in a pass.
+pub(super) fn config(config: &ModelLayers, found: Option<u32>, drafts: Option<u32>) -> EvidenceRow {
+    let count = config.count();
     let agrees = found.map(|f| f == count);
-    let detail = match found {
-        Some(f) if f != count => format!("the configuration has {count} layers, the trace {f}"),
-        _ => format!("the configuration has {count} layers"),
-    };
+    let mut detail = format!("the configuration has {}", config.describe());
+    if let Some(f) = found.filter(|&f| f != count) {
+        detail.push_str(&format!("; the trace {f} layers"));
+    }
+    match drafts.unwrap_or(0) {
+        0 if config.drafts > 0 => detail.push_str("; the trace shows no draft layer"),
+        n if n > 0 => detail.push_str(&format!("; the trace shows {n} draft layers in a pass")),
+        _ => {}
+    }
     row(EvidenceKind::Config, Some(count), agrees, detail)
 }

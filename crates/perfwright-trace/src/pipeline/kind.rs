@@ -7,7 +7,7 @@ use crate::store::{KERNEL, MEMCPY, Store};
 
 /// The part a piece of device work plays in a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Computes attention over the sequence.
     Attention,
     /// Computes a recurrence over the sequence: linear attention, state space.
@@ -34,23 +34,23 @@ pub(super) enum Kind {
 
 impl Kind {
     /// True for work that mixes tokens of a sequence: one of these a layer.
-    pub(super) fn mixes(self) -> bool {
+    pub(crate) fn mixes(self) -> bool {
         matches!(self, Kind::Attention | Kind::Linear)
     }
 
     /// True for work that only a feed-forward block does.
-    pub(super) fn feeds(self) -> bool {
+    pub(crate) fn feeds(self) -> bool {
         matches!(self, Kind::Moe | Kind::Activation)
     }
 
     /// True for work that stands between two forward passes, never between two layers.
-    pub(super) fn bounds_pass(self) -> bool {
+    pub(crate) fn bounds_pass(self) -> bool {
         matches!(self, Kind::Embedding | Kind::Sampling | Kind::CopyIn | Kind::CopyOut)
     }
 }
 
 /// The kind of every name of a trace, by string id.
-pub(super) fn kinds(store: &Store, meanings: &Meanings) -> Vec<Kind> {
+pub(crate) fn kinds(store: &Store, meanings: &Meanings) -> Vec<Kind> {
     let mut out = vec![Kind::Other; store.strings.len()];
     let mut seen = vec![false; out.len()];
     for (&name, &kind) in store.devices.name.iter().zip(&store.devices.kind) {

@@ -8,21 +8,25 @@
 //! | which layers are alike, which passes are steady | `clusters`, `steady` |
 //! | what supports the layer count | `evidence`, `config` |
 //! | kernels of one layer, two layers side by side | `flow` |
+//! | which layer each piece of work is in | `position` |
 //! | answer | `run`, `assemble`, `report`, `render` |
 
-mod assemble;
+pub(crate) mod assemble;
 mod blocks;
 mod clusters;
 pub mod config;
 mod evidence;
 mod flow;
-mod kind;
-mod passes;
+pub(crate) mod kind;
+pub(crate) mod passes;
 mod period;
+mod position;
 pub mod render;
 pub mod report;
 mod run;
-mod segment;
+pub(crate) mod segment;
 mod steady;
 
+pub(crate) use position::{AFTER, BEFORE, NOWHERE, positions};
+pub(crate) use render::ranges as number_ranges;
 pub use run::{PipelineOptions, pipeline, pipeline_store};

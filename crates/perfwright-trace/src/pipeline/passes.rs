@@ -12,40 +12,40 @@ use crate::steps::{Class, NO_STEP, Steps};
 use crate::store::{Ident, Store};
 
 /// What passes are made from.
-pub(super) struct Scene<'a> {
-    pub(super) store: &'a Store,
-    pub(super) steps: &'a Steps,
+pub(crate) struct Scene<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) steps: &'a Steps,
     /// Kind of every name, by string id.
-    pub(super) kinds: &'a [Kind],
+    pub(crate) kinds: &'a [Kind],
     /// Layer module of every device event, or [`NO_MODULE`].
-    pub(super) modules: &'a [u32],
+    pub(crate) modules: &'a [u32],
     /// True for names that begin a layer, when the user named one.
-    pub(super) anchor: Option<&'a [bool]>,
+    pub(crate) anchor: Option<&'a [bool]>,
     /// Layer count of the configuration.
-    pub(super) config_layers: Option<u32>,
+    pub(crate) config_layers: Option<u32>,
 }
 
 /// One forward pass on one device.
 #[derive(Debug)]
-pub(super) struct Pass {
-    pub(super) class: Class,
+pub(crate) struct Pass {
+    pub(crate) class: Class,
     /// Index into the steps, or [`NO_STEP`].
-    pub(super) step: u32,
-    pub(super) device: Ident,
-    pub(super) bounds: Bounds,
+    pub(crate) step: u32,
+    pub(crate) device: Ident,
+    pub(crate) bounds: Bounds,
     /// Rows of the device table in start order.
-    pub(super) rows: Vec<u32>,
+    pub(crate) rows: Vec<u32>,
     /// Part of each row: 0 is the prologue, `1..=layers.len()` the layers, then the epilogue.
-    pub(super) parts: Vec<u32>,
-    pub(super) layers: Vec<LayerKind>,
+    pub(crate) parts: Vec<u32>,
+    pub(crate) layers: Vec<LayerKind>,
     /// Index into the streams of the store.
-    pub(super) stream: u32,
+    pub(crate) stream: u32,
     /// True when the main stream does something before the first layer, and after the last.
-    pub(super) dressed: (bool, bool),
+    pub(crate) dressed: (bool, bool),
 }
 
 /// The passes of a trace, and the distinct main lines that were cut (for the period search).
-pub(super) fn passes(scene: &Scene<'_>) -> (Vec<Pass>, Vec<Vec<StrId>>) {
+pub(crate) fn passes(scene: &Scene<'_>) -> (Vec<Pass>, Vec<Vec<StrId>>) {
     let mut memo: HashMap<u128, Rc<Vec<Span>>> = HashMap::new();
     let mut lines = Vec::new();
     let mut out = Vec::new();
@@ -261,7 +261,7 @@ fn pass(
 }
 
 /// Numbers of layer modules seen on the mixing kernels of a pass, by layer.
-pub(super) fn modules_of(scene: &Scene<'_>, pass: &Pass) -> Vec<u32> {
+pub(crate) fn modules_of(scene: &Scene<'_>, pass: &Pass) -> Vec<u32> {
     let mut out = vec![NO_MODULE; pass.layers.len()];
     for (&row, &part) in pass.rows.iter().zip(&pass.parts) {
         let name = scene.store.devices.name[row as usize];

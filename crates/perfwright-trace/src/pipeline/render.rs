@@ -204,13 +204,14 @@ fn clusters(p: &Pipeline) -> Table {
         ];
         share_cells(&mut cells, &words, &c.shares);
         table.push(cells);
-        table.notes.push(format!("{}: {}", c.index, c.signature.join(", ")));
+        let seen = if c.configured { format!(" ({})", c.structure) } else { String::new() };
+        table.notes.push(format!("{}{seen}: {}", c.index, c.signature.join(", ")));
     }
     table
 }
 
 /// `0-3,7` for sorted numbers; even steps as `0-34/2`.
-fn ranges(numbers: &[u32]) -> String {
+pub(crate) fn ranges(numbers: &[u32]) -> String {
     if let [first, second, .., last] = numbers {
         let step = second - first;
         if step > 1 && numbers.windows(2).all(|w| w[1] - w[0] == step) {

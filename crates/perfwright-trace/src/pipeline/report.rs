@@ -198,8 +198,13 @@ pub struct LayerRow {
 pub struct ClusterRow {
     /// Number; `layers[].cluster` refers to it.
     pub index: u32,
-    /// The blocks found: `attention+mlp`, `attention+moe`, `linear_attention+mlp`.
+    /// Its name from the configuration, e.g. `sliding attention + MoE`, where that tells (`configured`); else as
+    /// `structure`.
     pub name: String,
+    /// The configuration gave the name: the pass has as many layers as it, so layer N is its layer N.
+    pub configured: bool,
+    /// The blocks found in the kernels: `attention+mlp`, `attention+moe`, `linear_attention+mlp`.
+    pub structure: String,
     /// Class of the passes.
     pub class: Class,
     /// Whose layers.

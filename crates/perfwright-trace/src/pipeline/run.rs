@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use hashbrown::HashMap;
 
 use super::assemble::{Clusters, Rows, flow_of, rows, settle, typical_layers};
+use super::config::ModelLayers;
 use super::evidence;
 use super::flow::{View, diff};
 use super::kind::kinds;
 use super::passes::{Pass, Scene, passes};
-use super::report::{Bounds, Comparison, EvidenceRow, Flow, LayerKind, LayerRow, PassRow, Pipeline, SCHEMA};
+use super::report::{
+    Bounds, ClusterRow, Comparison, EvidenceRow, Flow, LayerKind, LayerRow, PassRow, Pipeline, SCHEMA,
+};
 use super::segment::NO_MODULE;
 use crate::align::Companion;
 use crate::attribution::attribute;
@@ -34,8 +37,8 @@ pub struct PipelineOptions<'a> {
     pub cache_dir: Option<&'a Path>,
     /// Only this rank of a folder.
     pub rank: Option<u32>,
-    /// Layer count of the model's configuration.
-    pub config_layers: Option<u32>,
+    /// Layers of the model's configuration.
+    pub config: Option<&'a ModelLayers>,
     /// Part of the base name of the kernel that begins a layer.
     pub anchor: Option<&'a str>,
     /// Pass for `layer` and `compare_layer`; a steady one when none is given.
@@ -177,15 +180,22 @@ impl Making {
             kinds: &of_name,
             modules: &modules,
             anchor: anchor.as_deref(),
-            config_layers: options.config_layers,
+            config_layers: options.config.map(ModelLayers::count),
         };
         let (cut, lines) = passes(&scene);
         let labels = label_names(store, &meanings, &mut self.labels);
         let view =
             View { store, meanings: &meanings, attribution: &attribution, host: &host, labels: &labels };
         let first_pass = self.rows.len() as u32;
-        let Rows { passes: mut new, layers } =
-            rows(&view, &steps, &of_name, &cut, (self.inputs.len(), first_pass), &mut self.clusters);
+        let Rows { passes: mut new, layers } = rows(
+            &view,
+            &steps,
+            &of_name,
+            &cut,
+            (self.inputs.len(), first_pass),
+            options.config,
+            &mut self.clusters,
+        );
         if store.partial.is_some()
             && let Some(last) = new.iter_mut().max_by_key(|p| p.start_ns)
         {
@@ -222,6 +232,9 @@ impl Making {
         let steady = settle(&mut self.rows, &self.layers);
         let flows = std::mem::take(&mut self.flows);
         let clusters = std::mem::take(&mut self.clusters).finish(&self.layers, flows);
+        if let Some(config) = options.config {
+            self.contradictions(&clusters, config);
+        }
         let found = one_count(self.rows.iter());
         let reason = reason(&self.rows, found, options);
         let mut list = vec![evidence::blocks(&counted(&self.rows), options.anchor, found)];
@@ -230,7 +243,11 @@ impl Making {
                 list.push(row);
             }
         }
-        list.extend(options.config_layers.map(|n| evidence::config(n, found)));
+        list.extend(
+            options
+                .config
+                .map(|c| evidence::config(c, found, self.rows.iter().map(|r| r.draft_layers).max())),
+        );
         let mut totals = Totals::default();
         self.inputs.iter().filter(|i| i.role == Role::Trace).for_each(|i| totals.add(&i.totals));
         let stop = stop(&self.inputs, &totals).or_else(|| self.unusable.take());
@@ -269,6 +286,22 @@ impl Making {
             let what =
                 "nothing in the trace bounds its passes: they are cut by the configuration's layer count";
             self.warnings.push(what.to_owned());
+        }
+    }
+
+    /// Warns of layers whose kernels are not those of the configuration.
+    fn contradictions(&mut self, clusters: &[ClusterRow], config: &ModelLayers) {
+        for c in clusters.iter().filter(|c| c.kind == LayerKind::Main && c.configured) {
+            let block = c.layer_indices.first().and_then(|&at| config.blocks.get(at as usize));
+            if let Some(why) = block.and_then(|b| b.contradicted_by(&c.structure)) {
+                let text = format!(
+                    "evidence disagrees: the configuration has {} in cluster {} (layers {}), but {why}",
+                    c.name,
+                    c.index,
+                    super::render::ranges(&c.layer_indices)
+                );
+                self.warnings.push(text);
+            }
         }
     }
 

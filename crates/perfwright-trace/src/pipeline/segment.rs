@@ -12,7 +12,7 @@ use super::kind::Kind;
 use crate::intern::StrId;
 
 /// "No layer number" in [`Line::modules`].
-pub(super) const NO_MODULE: u32 = u32::MAX;
+pub(crate) const NO_MODULE: u32 = u32::MAX;
 
 /// The work of one stream in one pass, in device order.
 #[derive(Debug, Clone, Copy)]

@@ -134,6 +134,54 @@ fn sum_of(sums: &str, key: &str) -> Option<u64> {
     None
 }
 
+/// Sums over the requests of a pass: query tokens `q` and keys `k` of each (its context with the new tokens).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Sums {
+    pub(crate) requests: u64,
+    pub(crate) queries: u64,
+    pub(crate) keys: u64,
+    /// Sum of q x q.
+    pub(crate) queries_squared: u64,
+    /// Sum of q x k.
+    pub(crate) queries_keys: u64,
+}
+
+/// The sums of a label for its prompts and for its generating requests; `None` where it lists none.
+pub(crate) fn sums(name: &str) -> Option<[Sums; 2]> {
+    if let Some(inner) = name.strip_prefix("step[").and_then(|rest| rest.strip_suffix(']')) {
+        let fields = fields(inner.split_once(' ')?.1);
+        let number = |key: &str| fields.iter().find(|f| f.0 == key).and_then(|f| leading(f.1));
+        let part = |p: &str| {
+            let of = |key: &str| number(&format!("{p}_{key}"));
+            let requests = of("bs")
+                .or_else(|| of("n"))
+                .or(number("bs").filter(|_| number("c_sq").is_none() || number("g_sq").is_none()));
+            Some(Sums {
+                requests: requests?,
+                queries: of("sq")?,
+                keys: of("sk")?,
+                queries_squared: of("sqsq")?,
+                queries_keys: of("sqsk")?,
+            })
+        };
+        let (c, g) = (part("c"), part("g"));
+        return (c.is_some() || g.is_some()).then(|| [c.unwrap_or_default(), g.unwrap_or_default()]);
+    }
+    let (_, tail) = name.strip_prefix("execute_")?.split_once("_context_")?;
+    let (context, generation) = tail.split_once("_generation_")?;
+    let part = |text: &str| {
+        let (requests, sums) = counted(text)?;
+        Some(Sums {
+            requests,
+            queries: sum_of(sums, "sq")?,
+            keys: sum_of(sums, "sk")?,
+            queries_squared: sum_of(sums, "sqsq")?,
+            queries_keys: sum_of(sums, "sqsk")?,
+        })
+    };
+    Some([part(context)?, part(generation)?])
+}
+
 /// The modes are SGLang's `ForwardMode` names.
 fn sglang(inner: &str) -> Option<Label> {
     let (mode, rest) = inner.split_once(' ').unwrap_or((inner, ""));
@@ -241,10 +289,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn sums_of_a_label() {
+        let label = "execute_2085_context_9(sq2048sk2049sqsq50sqsk51)_generation_37(sq37sk9sqsq37sqsk9)";
+        let prompts = Sums { requests: 9, queries: 2048, keys: 2049, queries_squared: 50, queries_keys: 51 };
+        let generating = Sums { requests: 37, queries: 37, keys: 9, queries_squared: 37, queries_keys: 9 };
+        assert_eq!(sums(label), Some([prompts, generating]));
+        let label = "step[DECODE bs=8 toks=40 g_sq=40 g_sk=9000 g_sqsq=200 g_sqsk=45000]";
+        let one = Sums { requests: 8, queries: 40, keys: 9000, queries_squared: 200, queries_keys: 45000 };
+        assert_eq!(sums(label), Some([Sums::default(), one]));
+        assert_eq!(sums("execute_context_1(888_788544)_generation_0(0)"), None);
+        assert_eq!(sums("step[DECODE bs=32]"), None);
+    }
+
     proptest! {
         #[test]
         fn total_on_any_text(text in ".{0,80}", n in any::<u64>()) {
             let _ = parse(&text);
+            let _ = sums(&format!("execute_1_context_{n}({text})_generation_{n}({text})"));
+            let _ = sums(&format!("step[{text}]"));
             let _ = parse(&format!("execute_{n}_context_{n}({text})_generation_{n}({text})"));
             let _ = parse(&format!("step[{text}]"));
         }

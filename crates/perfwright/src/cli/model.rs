@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::record::RecordArgs;
+
 /// What a model must compute and hold, from its config.json
 #[derive(Debug, Args)]
 pub struct ModelArgs {
@@ -28,7 +30,7 @@ pub enum ModelVerb {
 /// The config.
 #[derive(Debug, Clone, Args)]
 pub struct ConfigArg {
-    /// Hugging Face config.json; hf_quant_config.json and model.safetensors.index.json beside it are read too
+    /// Hugging Face config.json, or a folder that holds it; hf_quant_config.json and model.safetensors.index.json beside it are read too
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 }
@@ -104,6 +106,10 @@ pub struct MemoryArgs {
     /// Tokens of a request, for the number of requests that fit
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<u64>,
+
+    /// Whether the answer becomes a run.
+    #[command(flatten)]
+    pub recorded: RecordArgs,
 }
 
 /// What a step does.
@@ -166,6 +172,10 @@ pub struct OpsArgs {
     /// Measured time of the step in microseconds: gives MFU and MBU
     #[arg(long, value_name = "US")]
     pub measured_us: Option<f64>,
+
+    /// Whether the answer becomes a run.
+    #[command(flatten)]
+    pub recorded: RecordArgs,
 }
 
 /// Arguments of `model whatif`.
@@ -218,6 +228,10 @@ pub struct WhatifArgs {
     /// Share of the GPU's memory for weights and cache
     #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
     pub fraction: f64,
+
+    /// Whether the answer becomes a run.
+    #[command(flatten)]
+    pub recorded: RecordArgs,
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::record::RecordArgs;
+
 /// Read profiler traces
 #[derive(Debug, Args)]
 pub struct TraceArgs {
@@ -26,6 +28,13 @@ pub enum TraceVerb {
     /// one trace per rank. Steps are matched by class, batch, tokens and context before anything is compared.
     Compare(CompareArgs),
 
+    /// Kernels joined to the operators of the model, each against what the GPU allows
+    ///
+    /// FLOPs come from the sizes that operators recorded, each matrix product once; in CUDA graph replays, which have
+    /// no operators, from the order of kernels and the model. What contradicts the model is listed; an MFU above 100 %
+    /// is refused (exit code 3).
+    Map(MapArgs),
+
     /// Forward passes, layers and the kernels of typical layers of a torch.profiler trace
     ///
     /// Layers are found from the repeating structure of the kernels; nothing has to be told. The layer count is
@@ -47,18 +56,6 @@ pub struct ReadArgs {
     /// Folder whose catalogue entries come before those compiled in
     #[arg(long, value_name = "DIR")]
     pub catalog: Option<PathBuf>,
-}
-
-/// Whether the answer becomes a run.
-#[derive(Debug, Args)]
-pub struct RecordArgs {
-    /// Write the answer as a run into this new folder
-    #[arg(long, value_name = "DIR", conflicts_with = "record")]
-    pub run_dir: Option<PathBuf>,
-
-    /// Write the answer as a run into a new folder below runs/
-    #[arg(long)]
-    pub record: bool,
 }
 
 /// Arguments of `trace triage`.
@@ -106,7 +103,8 @@ Limits:
 Examples:
   perfwright trace compare before.trace.json.gz after.trace.json.gz
   perfwright trace compare sglang.trace.json.gz vllm.trace.json.gz --format markdown
-  perfwright trace compare main.json.gz pr.json.gz --fail-on 'step.decode>3%' --fail-on 'category.attention>5%'")]
+  perfwright trace compare main.json.gz pr.json.gz --fail-on 'step.decode>3%' --fail-on 'category.attention>5%'
+  perfwright trace compare main.json.gz pr.json.gz --record                      keep the answer as a run")]
 pub struct CompareArgs {
     /// Trace before the change, or of our engine
     pub a: PathBuf,
@@ -125,6 +123,10 @@ pub struct CompareArgs {
     /// How traces are read.
     #[command(flatten)]
     pub read: ReadArgs,
+
+    /// Whether the answer becomes a run.
+    #[command(flatten)]
+    pub recorded: RecordArgs,
 }
 
 /// Arguments of `trace pipeline`.
@@ -132,14 +134,15 @@ pub struct CompareArgs {
 #[command(after_long_help = "\
 Examples:
   perfwright trace pipeline decode.trace.json.gz
-  perfwright trace pipeline decode.trace.json.gz --config config.json            check the layer count
+  perfwright trace pipeline decode.trace.json.gz --config config.json            check the layer count, name the layers
   perfwright trace pipeline decode.trace.json.gz --layer 3 --compare-layer 4     two layers side by side
   perfwright trace pipeline decode.trace.json.gz --anchor rms_norm --format json name the kernel that begins a layer")]
 pub struct PipelineArgs {
     /// Trace file, or folder with one trace per rank
     pub path: PathBuf,
 
-    /// The model's config.json; its layer count is set beside what the trace shows
+    /// The model's config.json, or a folder that holds it: layer count and kinds of layers are set beside what the
+    /// trace shows, and layers get their names from it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -174,6 +177,102 @@ pub struct PipelineArgs {
     /// Whether the answer becomes a run.
     #[command(flatten)]
     pub recorded: RecordArgs,
+}
+
+/// Arguments of `trace map`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  perfwright trace map prefill.trace.json.gz --config config.json --gpu mi300x
+  perfwright trace map decode.trace.json.gz --config config.json --gpu b200 --tp 8 --kv-dtype fp8
+  perfwright trace map decode.trace.json.gz --config config.json --gpu h200 --batch 32 --context 1024   no step labels
+  perfwright trace map traces/ --rank 0 --config config.json --gpu h100 --phase decode --format json > map.json")]
+pub struct MapArgs {
+    /// Trace file, or folder with one trace per rank
+    pub path: PathBuf,
+
+    /// The model's config.json; hf_quant_config.json beside it is read too
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// GPU of the catalogue that the trace was recorded on
+    #[arg(long, value_name = "NAME")]
+    pub gpu: String,
+
+    /// Ranks that share attention and dense parts [default: what recorded sizes say, else 1]
+    #[arg(long, value_name = "N")]
+    pub tp: Option<u64>,
+
+    /// Groups that hold whole experts; divides TP x DP
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub ep: u64,
+
+    /// Replicas of attention with requests of their own
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub dp: u64,
+
+    /// Stages; the trace shows one
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub pp: u64,
+
+    /// Format of the cache: bf16, fp16, fp32, fp8, fp4
+    #[arg(long, value_name = "DTYPE", default_value = "bf16")]
+    pub kv_dtype: String,
+
+    /// Format of the weights instead of the checkpoint's: bf16, fp8, int4, nvfp4, mxfp4, ...
+    #[arg(long, value_name = "DTYPE")]
+    pub dtype: Option<String>,
+
+    /// Only passes of this class
+    #[arg(long, value_name = "CLASS")]
+    pub phase: Option<PassClass>,
+
+    /// Only this pass, as `trace pipeline` numbers them
+    #[arg(long, value_name = "N")]
+    pub pass: Option<u32>,
+
+    /// Requests of a pass instead of the label's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=262_144))]
+    pub batch: Option<u64>,
+
+    /// New tokens of a pass, of all its requests, instead of the label's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
+    pub tokens: Option<u64>,
+
+    /// Tokens of each request in the cache before the pass instead of the label's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=16_777_216))]
+    pub context: Option<u64>,
+
+    /// Trace of the graph capture; its launches name the kernels a replayed graph does not
+    #[arg(long, value_name = "TRACE")]
+    pub capture: Option<PathBuf>,
+
+    /// Look only at this rank of a folder
+    #[arg(long, value_name = "N")]
+    pub rank: Option<u32>,
+
+    /// How traces are read.
+    #[command(flatten)]
+    pub read: ReadArgs,
+
+    /// Whether the answer becomes a run.
+    #[command(flatten)]
+    pub recorded: RecordArgs,
+}
+
+/// Class of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PassClass {
+    /// Prompt tokens only.
+    Prefill,
+    /// One new token a request.
+    Decode,
+    /// Both in one pass.
+    Mixed,
+    /// The target model checks draft tokens.
+    Verify,
+    /// Nothing in the trace tells.
+    Unknown,
 }
 
 #[cfg(test)]
@@ -230,6 +329,17 @@ mod tests {
         assert!(parse("trace pipeline a.json --compare-layer 1").is_err());
         assert!(parse("trace pipeline a.json --pass 1").is_err());
     }
+
+    #[test]
+    fn map_needs_a_config_and_a_gpu() {
+        let line = "trace map a.json --config c.json --gpu b200 --tp 8 --phase decode --batch 4 --context 0";
+        let TraceVerb::Map(args) = parse(line).unwrap().verb else { panic!("not map") };
+        assert_eq!((args.tp, args.phase, args.batch), (Some(8), Some(PassClass::Decode), Some(4)));
+        assert!(parse("trace map a.json --gpu b200").is_err());
+        assert!(parse("trace map a.json --config c.json").is_err());
+        assert!(parse("trace map a.json --config c.json --gpu b200 --batch 0").is_err());
+    }
+
     #[test]
     fn arguments_that_contradict_each_other_are_refused() {
         assert!(parse("trace triage").is_err());

@@ -1,10 +1,13 @@
 //! `perfwright model`: what a model must compute and hold.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use perfwright_model::arch::Architecture;
 use perfwright_model::error::ModelError;
 use perfwright_model::format::{Format, KvDtype};
+use perfwright_model::gate::{
+    DIVIDED, FITS, MEMORY_EVIDENCE, OPS_EVIDENCE, POSSIBLE, SUMMED, WHATIF_EVIDENCE,
+};
 use perfwright_model::hardware::{self, Gpu};
 use perfwright_model::memory::{MemoryOptions, memory};
 use perfwright_model::ops::{Phase, Step};
@@ -13,6 +16,7 @@ use perfwright_model::report::{OpsOptions, ops};
 use perfwright_model::show::show;
 use perfwright_model::whatif::{WhatIfOptions, whatif};
 use perfwright_model::{config, render};
+use serde_json::json;
 
 use crate::cli::model::{
     MemoryArgs, ModelArgs, ModelVerb, OpsArgs, ParallelArgs, PhaseArg, ShowArgs, WhatifArgs,
@@ -21,6 +25,8 @@ use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
+use crate::record::{self, Recording};
+use crate::settings::distance;
 
 /// Runs the verb.
 pub(crate) fn run(args: &ModelArgs, context: &mut Context) -> Outcome {
@@ -53,7 +59,24 @@ fn run_memory(args: &MemoryArgs, context: &mut Context) -> Outcome {
         fraction: args.fraction,
         context: args.context,
     };
+    let contract = || {
+        Ok(json!({
+            "config": record::file(&args.config.config)?,
+            "parallel": options.parallel,
+            "kv_dtype": args.kv_dtype,
+            "dtype": args.dtype,
+            "gpu": args.gpu,
+            "fraction": args.fraction,
+            "context": args.context,
+        }))
+    };
     let answer = memory(&model, &options).map_err(|e| diagnostic(&e))?;
+    let recording = Recording::of(&args.recorded, "model memory", &args.config.config, contract, context)?;
+    if let Some(mut recording) = recording {
+        recording.inputs("", files(&args.config.config))?;
+        let document = render::memory(&answer);
+        recording.answer(MEMORY_EVIDENCE, (&answer, answer.schema), &document, &[DIVIDED], context)?;
+    }
     context.answer(render::memory(&answer), &answer)?;
     Ok(Exit::Done)
 }
@@ -79,7 +102,29 @@ fn run_ops(args: &OpsArgs, context: &mut Context) -> Outcome {
         launch_us: args.launch_us,
         measured_us: args.measured_us,
     };
+    let contract = || {
+        Ok(json!({
+            "config": record::file(&args.config.config)?,
+            "phase": step.phase,
+            "batch": args.batch,
+            "tokens": args.tokens,
+            "context": args.context,
+            "parallel": step.parallel,
+            "kv_dtype": args.kv_dtype,
+            "dtype": args.dtype,
+            "gpu": args.gpu,
+            "launch_us": args.launch_us,
+            "measured_us": args.measured_us,
+        }))
+    };
     let answer = ops(&model, &options).map_err(|e| diagnostic(&e))?;
+    let recording = Recording::of(&args.recorded, "model ops", &args.config.config, contract, context)?;
+    if let Some(mut recording) = recording {
+        recording.inputs("", files(&args.config.config))?;
+        let document = render::ops(&answer);
+        let gates = [SUMMED, POSSIBLE];
+        recording.answer(OPS_EVIDENCE, (&answer, answer.schema), &document, &gates, context)?;
+    }
     context.answer(render::ops(&answer), &answer)?;
     let Some(measured) = answer.measured.filter(|m| m.impossible) else { return Ok(Exit::Done) };
     let least = answer.roofline.overlapped_us;
@@ -119,13 +164,40 @@ fn run_whatif(args: &WhatifArgs, context: &mut Context) -> Outcome {
         gpu: &gpu,
         fraction: args.fraction,
     };
+    let contract = || {
+        Ok(json!({
+            "config": record::file(&args.config.config)?,
+            "tp": args.tp,
+            "ep": args.ep,
+            "dp": args.dp,
+            "pp": args.pp,
+            "kv_dtype": args.kv_dtype,
+            "dtype": args.dtype,
+            "batch": args.batch,
+            "context": args.context,
+            "gpu": args.gpu,
+            "fraction": args.fraction,
+        }))
+    };
     let answer = whatif(&model, &options).map_err(|e| diagnostic(&e))?;
+    let recording = Recording::of(&args.recorded, "model whatif", &args.config.config, contract, context)?;
+    if let Some(mut recording) = recording {
+        recording.inputs("", files(&args.config.config))?;
+        let document = render::whatif(&answer);
+        recording.answer(WHATIF_EVIDENCE, (&answer, answer.schema), &document, &[FITS], context)?;
+    }
     context.answer(render::whatif(&answer), &answer)?;
     Ok(Exit::Done)
 }
 
+/// The files that describe the model of a `--config`.
+pub(super) fn files(path: &Path) -> Vec<PathBuf> {
+    let files = config::files(path);
+    [Some(files.config), files.quant, files.index].into_iter().flatten().collect()
+}
+
 /// Reads the config and warns about fields that were not understood.
-fn read(path: &Path, context: &Context) -> Result<Architecture, Diagnostic> {
+pub(super) fn read(path: &Path, context: &Context) -> Result<Architecture, Diagnostic> {
     let model = config::read(path).map_err(|e| diagnostic(&e))?;
     if !model.unread.is_empty() {
         context.tell(
@@ -142,26 +214,35 @@ fn parallel(args: ParallelArgs) -> Parallel {
     Parallel { tp: args.tp, ep: args.ep, dp: args.dp, pp: args.pp }
 }
 
-fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
+pub(super) fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
     hardware::find(name).map_err(|e| diagnostic(&e))
 }
 
-fn format(name: &str) -> Result<Format, Diagnostic> {
+pub(super) fn format(name: &str) -> Result<Format, Diagnostic> {
     Format::named(name).ok_or_else(|| {
         Diagnostic::new(codes::USAGE, format!("no weight format named `{name}`"))
             .help("known: bf16, fp16, fp32, fp8, fp8_block, mxfp8, int8, w8a16, w4a16 (int4), nvfp4, w4a16_nvfp4, mxfp4")
     })
 }
 
-fn kv_dtype(name: &str) -> Result<KvDtype, Diagnostic> {
+pub(super) fn kv_dtype(name: &str) -> Result<KvDtype, Diagnostic> {
     KvDtype::named(name).ok_or_else(|| {
         Diagnostic::new(codes::USAGE, format!("no cache format named `{name}`"))
             .help("known: bf16, fp16, fp32, fp8, fp4")
     })
 }
 
+/// The name or alias of a GPU that is most like `name`, if one is like it at all.
+fn nearest_gpu(name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    let gpus = hardware::all().ok()?;
+    let names = gpus.into_iter().flat_map(|gpu| gpu.aliases.into_iter().chain([gpu.name]));
+    let (steps, near) = names.map(|known| (distance(&name, &known), known)).min()?;
+    (!name.is_empty() && steps <= 1 + name.chars().count() / 4).then_some(near)
+}
+
 /// A model error with its code and what to do.
-fn diagnostic(e: &ModelError) -> Diagnostic {
+pub(super) fn diagnostic(e: &ModelError) -> Diagnostic {
     match e {
         ModelError::Io { path, source } => Diagnostic::reading(path, source),
         ModelError::TooLarge { path, bytes, limit } => {
@@ -184,14 +265,18 @@ fn diagnostic(e: &ModelError) -> Diagnostic {
         ModelError::Missing { path, field, expected } => {
             Diagnostic::new(codes::MODEL_CONFIG_FIELD, "a field is missing from the config")
                 .file(path)
-                .place(format!("field {field}"))
+                .place(format!("field `{field}`"))
                 .cause(format!("expected {expected}"))
                 .help("give the config.json of a model that generates text")
         }
         ModelError::Question(text) => Diagnostic::new(codes::USAGE, text.clone()),
         ModelError::NoGpu { name, known } => {
-            Diagnostic::new(codes::USAGE, format!("no GPU named `{name}` in the catalogue"))
-                .help(format!("known: {}", known.join(", ")))
+            Diagnostic::new(codes::USAGE, format!("no GPU named `{name}` in the catalogue")).help(
+                match nearest_gpu(name) {
+                    Some(near) => format!("did you mean `{near}`? known: {}", known.join(", ")),
+                    None => format!("known: {}", known.join(", ")),
+                },
+            )
         }
         other => Diagnostic::new(codes::INTERNAL, other.to_string()),
     }

@@ -9,6 +9,7 @@ use perfwright_evidence::{
 use perfwright_report::{Cell, Column, Document, Table};
 
 use crate::cli::run::{RunArgs, RunVerb};
+use crate::cmd::run_share;
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
@@ -37,7 +38,10 @@ pub(crate) fn run(args: &RunArgs, context: &mut Context) -> Outcome {
             context.answer(show_document(&report), &report)?;
             Ok(Exit::Done)
         }
-        RunVerb::Verify(args) => run_verify(&args.dir, context),
+        RunVerb::Verify(args) => run_verify(&args.dir, args.head.as_deref(), context),
+        RunVerb::Seal(args) => run_share::run_seal(args, context),
+        RunVerb::Pack(args) => run_share::run_pack(args, context),
+        RunVerb::Attest(args) => run_share::run_attest(args, context),
         RunVerb::Diff(args) => {
             let report = diff(&args.a, &args.b, &Limits::default()).map_err(|e| diff_error(&e))?;
             context.answer(diff_document(&report), &report)?;
@@ -65,7 +69,7 @@ fn not_a_run(dir: &Path) -> Diagnostic {
     }
 }
 
-fn verify_error(e: &VerifyError) -> Diagnostic {
+pub(super) fn verify_error(e: &VerifyError) -> Diagnostic {
     match e {
         VerifyError::NotARun(dir) => not_a_run(dir).help("a run folder holds ledger.jsonl and manifest.json"),
         VerifyError::Io { path, source } => Diagnostic::reading(path, source),
@@ -86,8 +90,11 @@ fn diff_error(e: &DiffError) -> Diagnostic {
     }
 }
 
-fn run_verify(dir: &Path, context: &mut Context) -> Outcome {
-    let report = verify(dir, &registry()?, &VerifyOptions::default()).map_err(|e| verify_error(&e))?;
+fn run_verify(dir: &Path, head: Option<&str>, context: &mut Context) -> Outcome {
+    let mut report = verify(dir, &registry()?, &VerifyOptions::default()).map_err(|e| verify_error(&e))?;
+    if let Some(head) = head {
+        report.expect_head(head);
+    }
     context.answer(verify_document(&report), &report)?;
     let (code, message, exit) = match report.status {
         Status::Clean => return Ok(Exit::Done),
@@ -223,7 +230,7 @@ fn show_document(report: &ShowReport) -> Document {
     doc
 }
 
-fn verdict_fact(doc: &mut Document, label: &str, verdict: &VerdictRecord) {
+pub(super) fn verdict_fact(doc: &mut Document, label: &str, verdict: &VerdictRecord) {
     let because =
         if verdict.because.is_empty() { String::new() } else { format!(" ({})", verdict.because.join(", ")) };
     doc.fact(label, Cell::text(format!("{} by {}{because}", word(&verdict.outcome), verdict.rule)));

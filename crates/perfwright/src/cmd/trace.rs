@@ -1,25 +1,22 @@
 //! `perfwright trace`: profiler traces.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use perfwright_report::markdown;
 use perfwright_trace::error::TraceError;
 use perfwright_trace::gate::{PIPELINE_EVIDENCE, TILED, TRIAGE_EVIDENCE, USABLE};
-use perfwright_trace::pipeline::report::Pipeline;
-use perfwright_trace::pipeline::{self, PipelineOptions, config::layer_count, pipeline};
+use perfwright_trace::pipeline::config::ModelLayers;
+use perfwright_trace::pipeline::{self, PipelineOptions, pipeline};
 use perfwright_trace::render::{self, CUT_OFF};
-use perfwright_trace::report::{Input, Stop, Triage};
+use perfwright_trace::report::{Stop, Triage};
 use perfwright_trace::triage::{CatalogText, Catalogs, TriageOptions, triage};
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::trace::{PipelineArgs, TraceArgs, TraceVerb, TriageArgs};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
-use crate::record::{Recording, run_dir};
+use crate::record::{self, Recording};
 use crate::settings::Format;
 
 /// Runs the verb.
@@ -27,6 +24,7 @@ pub(crate) fn run(args: &TraceArgs, context: &mut Context) -> Outcome {
     match &args.verb {
         TraceVerb::Triage(args) => run_triage(args, context),
         TraceVerb::Compare(args) => super::trace_compare::run(args, context),
+        TraceVerb::Map(args) => super::trace_map::run(args, context),
         TraceVerb::Pipeline(args) => run_pipeline(args, context),
     }
 }
@@ -40,16 +38,29 @@ fn run_triage(args: &TriageArgs, context: &mut Context) -> Outcome {
         cache_dir: cache.as_deref(),
         rank: args.rank,
     };
-    let recording = if args.recorded.record || args.recorded.run_dir.is_some() {
-        Some(start(args, context)?)
-    } else {
-        None
+    // A run's contract is the question: which files, and how they are read.
+    let contract = || {
+        Ok(json!({
+            "trace": record::file(&args.path)?,
+            "capture": record::optional(args.capture.as_deref())?,
+            "mapping": record::optional(args.mapping.as_deref())?,
+            "rank": args.rank,
+            "catalog": named(args.read.catalog.as_deref()),
+        }))
     };
+    let recording = Recording::of(&args.recorded, "trace triage", &args.path, contract, context)?;
     let answer = triage(&args.path, &catalogs, &options).map_err(|e| diagnostic(&e))?;
-    if let Some(recording) = recording {
-        record(recording, &answer, context)?;
+    if let Some(mut recording) = recording {
+        recording.inputs("", answer.inputs.iter().map(|i| &i.path))?;
+        let document = render::document(&answer, Some(CUT_OFF));
+        recording.answer(TRIAGE_EVIDENCE, (&answer, &answer.schema), &document, &[USABLE], context)?;
     }
     print(&answer, context)
+}
+
+/// A folder as a contract names it.
+pub(super) fn named(dir: Option<&Path>) -> Option<String> {
+    dir.map(|p| p.display().to_string())
 }
 
 /// Folder of the column cache, if one is to be used.
@@ -61,141 +72,46 @@ pub(super) fn cache(asked: Option<&Path>, off: bool, context: &Context) -> Optio
 fn run_pipeline(args: &PipelineArgs, context: &mut Context) -> Outcome {
     let catalogs = catalogs(args.read.catalog.as_deref().or(context.settings.catalog_dir.as_deref()))?;
     let cache = cache(args.read.cache_dir.as_deref(), args.read.no_cache, context);
+    let config = args.config.as_deref().map(|path| super::model::read(path, context)).transpose()?;
+    let config = config.as_ref().map(ModelLayers::of);
     let options = PipelineOptions {
         capture: args.capture.as_deref(),
         cache_dir: cache.as_deref(),
         rank: args.rank,
-        config_layers: args.config.as_deref().map(layers_of).transpose()?,
+        config: config.as_ref(),
         anchor: args.anchor.as_deref(),
         pass: args.pass,
         layer: args.layer,
         compare_layer: args.compare_layer,
     };
-    let recording = match args.recorded.record || args.recorded.run_dir.is_some() {
-        true => Some(start_pipeline(args, options.config_layers, context)?),
-        false => None,
+    let contract = || {
+        Ok(json!({
+            "trace": record::file(&args.path)?,
+            "capture": record::optional(args.capture.as_deref())?,
+            "config": record::optional(args.config.as_deref())?,
+            "anchor": args.anchor,
+            "pass": args.pass,
+            "layer": args.layer,
+            "compare_layer": args.compare_layer,
+            "rank": args.rank,
+            "catalog": named(args.read.catalog.as_deref()),
+        }))
     };
+    let recording = Recording::of(&args.recorded, "trace pipeline", &args.path, contract, context)?;
     let answer = pipeline(&args.path, &catalogs, &options).map_err(|e| diagnostic(&e))?;
-    if let Some(recording) = recording {
-        record_pipeline(recording, &answer, context)?;
+    if let Some(mut recording) = recording {
+        recording.inputs("", answer.inputs.iter().map(|i| &i.path))?;
+        if let Some(config) = &args.config {
+            recording.inputs("config-", super::model::files(config))?;
+        }
+        let document = pipeline::render::document(&answer);
+        recording.answer(PIPELINE_EVIDENCE, (&answer, &answer.schema), &document, &[TILED], context)?;
     }
     context.answer(pipeline::render::document(&answer), &answer)?;
     if context.settings.format == Format::Json {
         answer.warnings.iter().for_each(|warning| context.note(1, warning));
     }
     Ok(answer.stop.as_ref().map_or(Exit::Done, |stop| hard_stop(stop, context)))
-}
-
-/// Largest configuration that is read, bytes.
-const MAX_CONFIG: u64 = 16 << 20;
-
-/// The layer count of a configuration file.
-fn layers_of(path: &Path) -> Result<u32, Diagnostic> {
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text))
-        .map_err(|e| Diagnostic::reading(path, &e))?;
-    layer_count(&text).map_err(|cause| {
-        Diagnostic::new(codes::INPUT_OTHER_SHAPE, "the configuration tells no layer count")
-            .file(path)
-            .cause(cause)
-            .help("give the model's config.json")
-    })
-}
-
-/// Starts the run. Its contract is the question: which files, and how they are read.
-fn start(args: &TriageArgs, context: &Context) -> Result<Recording, Diagnostic> {
-    let contract = json!({
-        "question": "trace triage",
-        "trace": file(&args.path)?,
-        "capture": optional(args.capture.as_deref())?,
-        "mapping": optional(args.mapping.as_deref())?,
-        "rank": args.rank,
-        "catalog": args.read.catalog.as_ref().map(|p| p.display().to_string()),
-    });
-    let dir = run_dir(args.recorded.run_dir.as_deref(), "trace", &slug(&args.path), context);
-    Recording::start(&dir, "trace triage", contract, context)
-}
-
-/// Starts the run of a pipeline, likewise.
-fn start_pipeline(
-    args: &PipelineArgs,
-    layers: Option<u32>,
-    context: &Context,
-) -> Result<Recording, Diagnostic> {
-    let contract = json!({
-        "question": "trace pipeline",
-        "trace": file(&args.path)?,
-        "capture": optional(args.capture.as_deref())?,
-        "config_layers": layers,
-        "anchor": args.anchor,
-        "pass": args.pass,
-        "layer": args.layer,
-        "compare_layer": args.compare_layer,
-        "rank": args.rank,
-        "catalog": args.read.catalog.as_ref().map(|p| p.display().to_string()),
-    });
-    let dir = run_dir(args.recorded.run_dir.as_deref(), "trace", &slug(&args.path), context);
-    Recording::start(&dir, "trace pipeline", contract, context)
-}
-
-/// A file as a contract names it.
-fn file(path: &Path) -> Result<Value, Diagnostic> {
-    let meta = std::fs::metadata(path).map_err(|e| Diagnostic::reading(path, &e))?;
-    if !meta.is_file() && !meta.is_dir() {
-        return Err(Diagnostic::new(codes::INPUT_READ_FAILED, "the input cannot be recorded")
-            .file(path)
-            .cause("a pipe or device can be read only once, and a run keeps its inputs")
-            .help("save the trace to a file first"));
-    }
-    let bytes = meta.is_file().then_some(meta.len());
-    Ok(json!({"path": path.display().to_string(), "bytes": bytes}))
-}
-
-fn optional(path: Option<&Path>) -> Result<Option<Value>, Diagnostic> {
-    path.map(file).transpose()
-}
-
-fn slug(path: &Path) -> String {
-    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
-}
-
-/// Records the traces that were read.
-fn record_inputs(recording: &mut Recording, inputs: &[Input]) -> Result<(), Diagnostic> {
-    for (i, input) in inputs.iter().enumerate() {
-        let path = Path::new(&input.path);
-        let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
-        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
-        let name: String = name.chars().map(plain).take(120).collect();
-        recording.input(&format!("inputs/{i}-{name}"), path)?;
-    }
-    Ok(())
-}
-
-fn json_bytes(answer: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
-    let mut json = serde_json::to_vec_pretty(answer)
-        .map_err(|e| Diagnostic::new(codes::INTERNAL, format!("the answer cannot be written: {e}")))?;
-    json.push(b'\n');
-    Ok(json)
-}
-
-/// Records the traces that were read, the answer and its readable form.
-fn record(mut recording: Recording, answer: &Triage, context: &Context) -> Result<(), Diagnostic> {
-    record_inputs(&mut recording, &answer.inputs)?;
-    recording.derived(TRIAGE_EVIDENCE, &json_bytes(answer)?, "application/json", Some(&answer.schema))?;
-    let text = markdown::document(&render::document(answer, Some(CUT_OFF)), markdown::Options::default());
-    recording.derived("analysis/triage.md", text.as_bytes(), "text/markdown", None)?;
-    recording.finish(&[USABLE], context)?;
-    Ok(())
-}
-
-fn record_pipeline(mut recording: Recording, answer: &Pipeline, context: &Context) -> Result<(), Diagnostic> {
-    record_inputs(&mut recording, &answer.inputs)?;
-    recording.derived(PIPELINE_EVIDENCE, &json_bytes(answer)?, "application/json", Some(&answer.schema))?;
-    let text = markdown::document(&pipeline::render::document(answer), markdown::Options::default());
-    recording.derived("analysis/pipeline.md", text.as_bytes(), "text/markdown", None)?;
-    recording.finish(&[TILED], context)?;
-    Ok(())
 }
 
 fn print(answer: &Triage, context: &mut Context) -> Outcome {
@@ -223,13 +139,15 @@ pub(super) fn hard_stop(stop: &Stop, context: &Context) -> Exit {
 }
 
 /// The reasons for which a trace command stops.
-const STOPS: [(codes::Code, &str); 6] = [
+const STOPS: [(codes::Code, &str); 8] = [
     (codes::TRACE_NO_GPU_EVENTS, "the trace has no GPU events"),
     (codes::TRACE_NO_DEVICE_TIME, "the GPU events of the trace have no duration"),
     (codes::TRACE_CAPTURE_NO_LAUNCHES, "the capture trace records no kernel launches"),
     (codes::TRACE_CAPTURE_MISMATCH, "the capture trace does not match the replayed graphs"),
     (codes::TRACE_MAPPING_UNUSABLE, "the mapping trace cannot name kernels"),
     (codes::TRACE_NOTHING_TO_COMPARE, "the traces have no steps to compare"),
+    (codes::TRACE_MAP_IMPOSSIBLE, "kernels took less time than the GPU needs for their work"),
+    (codes::TRACE_MAP_NO_PASS, "the trace has no forward pass to map"),
 ];
 
 /// The built-in catalogues, with the texts of a user's folder (`kernels/*.toml`, `fusions/*.toml`) in front.

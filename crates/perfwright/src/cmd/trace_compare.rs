@@ -4,13 +4,16 @@ use perfwright_trace::compare::limit::{Limit, LimitError};
 use perfwright_trace::compare::render::{self, CUT_OFF};
 use perfwright_trace::compare::report::{LimitResult, LimitRow};
 use perfwright_trace::compare::{CompareOptions, Comparison, compare};
+use perfwright_trace::gate::{COMPARE_EVIDENCE, COMPARED, LIMITS};
+use serde_json::json;
 
-use super::trace::{cache, catalogs, diagnostic, hard_stop};
+use super::trace::{cache, catalogs, diagnostic, hard_stop, named};
 use crate::cli::trace::CompareArgs;
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
+use crate::record::{self, Recording};
 use crate::settings::Format;
 
 /// Compares, prints, and holds the answer against the limits.
@@ -25,7 +28,24 @@ pub(super) fn run(args: &CompareArgs, context: &mut Context) -> Outcome {
     let cache = cache(args.read.cache_dir.as_deref(), args.read.no_cache, context);
     let tolerance = f64::from(args.tolerance) / 100.0;
     let options = CompareOptions { cache_dir: cache.as_deref(), limits: &limits, tolerance };
+    let contract = || {
+        Ok(json!({
+            "a": record::file(&args.a)?,
+            "b": record::file(&args.b)?,
+            "tolerance_percent": args.tolerance,
+            "limits": args.fail_on,
+            "catalog": named(args.read.catalog.as_deref()),
+        }))
+    };
+    let recording = Recording::of(&args.recorded, "trace compare", &args.b, contract, context)?;
     let answer = compare(&args.a, &args.b, &catalogs, &options).map_err(|e| diagnostic(&e))?;
+    if let Some(mut recording) = recording {
+        recording.inputs("a-", answer.a.iter().map(|i| &i.path))?;
+        recording.inputs("b-", answer.b.iter().map(|i| &i.path))?;
+        let document = render::document(&answer, Some(CUT_OFF));
+        let gates = [COMPARED, LIMITS];
+        recording.answer(COMPARE_EVIDENCE, (&answer, &answer.schema), &document, &gates, context)?;
+    }
     print(&answer, context)
 }
 

@@ -39,7 +39,7 @@ fn a_run_does_not_take_a_pipe() {
     let shell = Shell::new();
     let ran = piped(&shell, &["trace", "triage", "/dev/stdin", "--run-dir", "r"], &trace(3));
     assert_eq!(ran.code, 4, "{}", ran.stderr);
-    assert!(ran.stderr.contains("save the trace to a file first"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("save the input to a file first"), "{}", ran.stderr);
     assert!(!shell.dir.path().join("r").exists());
 }
 

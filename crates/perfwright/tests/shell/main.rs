@@ -5,7 +5,9 @@ mod explain;
 mod inputs;
 mod model;
 mod output;
+mod recorded;
 mod settings;
+mod share;
 mod usage;
 
 use assert_cmd::Command;

@@ -2,7 +2,7 @@
 
 use super::{Ran, Shell};
 
-const QWEN3_8B: &str = r#"{
+pub(crate) const QWEN3_8B: &str = r#"{
   "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 4096, "num_hidden_layers": 36,
   "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 12288,
   "vocab_size": 151936, "tie_word_embeddings": false, "torch_dtype": "bfloat16", "hidden_act": "silu"
@@ -128,4 +128,43 @@ fn an_unknown_gpu_or_format_is_a_usage_error_with_the_known_ones() {
     assert!(gpu.code == 2 && gpu.stderr.contains("h200-sxm-141gb"), "{}", gpu.stderr);
     let dtype = with_config(&["model", "memory", "--config", "config.json", "--kv-dtype", "fp7"], QWEN3_8B);
     assert!(dtype.code == 2 && dtype.stderr.contains("known: bf16"), "{}", dtype.stderr);
+}
+
+#[test]
+fn the_nearest_gpu_is_named() {
+    let ask =
+        |gpu: &str| with_config(&["model", "whatif", "--config", "config.json", "--gpu", gpu], QWEN3_8B);
+    for (typed, meant) in [("h1000", "did you mean `h100`?"), ("MI300", "did you mean `mi300x`?")] {
+        let ran = ask(typed);
+        assert!(ran.code == 2 && ran.stderr.contains(meant), "{}", ran.stderr);
+    }
+    let ran = ask("abacus");
+    assert!(ran.code == 2 && !ran.stderr.contains("did you mean"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_no_time_and_no_request_is_a_usage_error() {
+    let ops =
+        ["model", "ops", "--config", "config.json", "--phase", "decode", "--batch", "1", "--gpu", "h100"];
+    for time in ["-5", "0", "NaN", "inf"] {
+        let measured = format!("--measured-us={time}");
+        let ran = with_config(&[&ops[..], &[measured.as_str()]].concat(), QWEN3_8B);
+        assert_eq!(ran.code, 2, "{time}: {}", ran.stderr);
+    }
+    let memory = ["model", "memory", "--config", "config.json", "--gpu", "h100", "--context", "0"];
+    assert_eq!(with_config(&memory, QWEN3_8B).code, 2);
+}
+
+#[test]
+fn a_broken_file_beside_the_config_is_one_error() {
+    let shell = Shell::new();
+    std::fs::write(shell.dir.path().join("config.json"), QWEN3_8B).unwrap();
+    std::fs::write(shell.dir.path().join("hf_quant_config.json"), "{\"quant").unwrap();
+    let ran = shell.run(&["model", "memory", "--config", "."]);
+    assert_eq!(ran.code, 4);
+    assert!(
+        ran.stderr.contains("hf_quant_config.json") && ran.stderr.matches("error[").count() == 1,
+        "{}",
+        ran.stderr
+    );
 }
