@@ -191,11 +191,18 @@ fn is_gone(pid: u32) -> bool {
         .unwrap_or(true)
 }
 
-/// Ends processes by id, if they still carry the marker.
+/// Ends the processes that carry the marker. They are asked first: git, for one, then takes its lock files away.
 pub(crate) fn end_marked(campaign: &str) {
-    for pid in marked(campaign) {
-        if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
+    for (signal, patience) in [(Signal::TERM, 50), (Signal::KILL, 5)] {
+        let left = marked(campaign);
+        for pid in left.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+        for _ in 0..patience {
+            if marked(campaign).is_empty() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
         }
     }
 }
