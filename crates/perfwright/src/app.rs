@@ -24,7 +24,8 @@ pub fn main() -> ExitCode {
     let env = Environment::from_process();
     let args: Vec<OsString> = std::env::args_os().collect();
     // Hosts call hooks at every tool call: they are answered before anything else is set up.
-    if args.get(1).is_some_and(|a| a == "loop") && args.get(2).is_some_and(|a| a == "hook") {
+    let word = |n: usize| args.get(n).and_then(|a| a.to_str());
+    if word(1) == Some("loop") && word(2) == Some("hook") && !matches!(word(3), Some("-h" | "--help")) {
         return cmd::hook::main(&args[3..], &env);
     }
     run_guarded(|| run(&args, env)).into()

@@ -32,15 +32,6 @@ pub(crate) fn main(args: &[OsString], env: &Environment) -> ExitCode {
 
 fn answer(args: &[OsString], env: &Environment) -> HookAnswer {
     let words: Vec<&str> = args.iter().filter_map(|a| a.to_str()).collect();
-    if words.iter().any(|w| matches!(*w, "-h" | "--help" | "help")) {
-        return HookAnswer {
-            stdout: "Usage: perfwright loop hook stop|pre-tool-use|post-tool-use|user-prompt-submit|session-start \
-                     [--host claude|codex]\n\nThe host's JSON on standard input, its answer on standard output, exit code 0 \
-                     or 2.\n`perfwright loop --help` and docs/cli.md say more.\n"
-                .to_owned(),
-            ..HookAnswer::default()
-        };
-    }
     let host = match words.iter().position(|w| *w == "--host") {
         Some(at) => words.get(at + 1).copied().unwrap_or("claude"),
         None => words.iter().find_map(|w| w.strip_prefix("--host=")).unwrap_or("claude"),
