@@ -3,6 +3,7 @@
 
 mod generate;
 mod page;
+mod soak;
 mod test;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use xtask::tidy;
 
 const USAGE: &str = "usage: cargo xtask NAME ...
   test                            every test; with ../shared/data also those that need it
+  soak lab [SECONDS]              load on the lab, 60 s where no time is given; needs a release build
   tidy                            rules about the repository
   page [--screenshots FOLDER] FILE...  open pages in a headless Chromium, wide and narrow
   gen-examples                    the traces under examples/
@@ -41,6 +43,7 @@ fn run_tidy() -> Result<ExitCode, String> {
 fn dispatch(name: &str, rest: &[String]) -> Result<ExitCode, String> {
     match name {
         "test" => return test::run(&root(), rest),
+        "soak" => return soak::run(&root(), rest),
         "tidy" => return run_tidy(),
         "page" => return page::run(rest),
         "gen-examples" => xtask::examples::write_all(&root())?,

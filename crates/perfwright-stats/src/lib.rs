@@ -11,10 +11,14 @@
 //! | how sure is a mean, or a difference of two | [`difference`] |
 //! | resampled means | [`bootstrap`] |
 //! | tails of the normal and of Student's distribution | [`tail`] |
+//! | how sure is a share that was counted | [`binomial`] |
+//! | how sure is a percentile | [`order`] |
 //! | random numbers | [`rng`] |
 
+pub mod binomial;
 pub mod bootstrap;
 pub mod difference;
+pub mod order;
 pub mod percentile;
 pub mod rng;
 pub mod spread;

@@ -2,6 +2,8 @@
 //!
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
+pub mod bench;
+pub mod lab;
 pub mod loops;
 pub mod model;
 pub mod record;
@@ -82,8 +84,12 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Read profiler traces
     Trace(trace::TraceArgs),
+    /// Measure serving engines
+    Bench(bench::BenchArgs),
     /// What a model must compute and hold, from its config.json
     Model(model::ModelArgs),
+    /// Run the lab, a small serving engine on the CPU
+    Lab(lab::LabArgs),
     /// Campaigns: rounds of work that gates and a reviewer judge
     Loop(loops::LoopArgs),
     /// Look at recorded runs and verify them

@@ -1,8 +1,11 @@
 //! One module per noun: arguments in, an answer printed, an exit code out.
 
+pub(crate) mod bench;
+mod bench_run;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod hook;
+pub(crate) mod lab;
 pub(crate) mod loops;
 pub(crate) mod man;
 pub(crate) mod markdown_help;

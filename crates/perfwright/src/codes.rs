@@ -123,12 +123,32 @@ codes! {
     RUN_PROOF_FAILS = Code::error("PW0309", Exit::No);
     /// Secrets stand in a run that was to be packed.
     RUN_HOLDS_SECRETS = Code::error("PW0310", Exit::HardStop);
+    /// The lab cannot listen at its address.
+    LAB_ADDRESS = Code::error("PW0315", Exit::Outside);
+    /// The lab's model folder is malformed or of another kind.
+    LAB_MODEL = Code::error("PW0316", Exit::Input);
+    /// A setting of the lab has no meaning or does not fit the memory.
+    LAB_SETTING = Code::error("PW0317", Exit::Usage);
+    /// The lab's scheduler ended by itself.
+    LAB_ENDED = Code::error("PW0318", Exit::Outside);
     /// A field of a model's config is missing or unusable.
     MODEL_CONFIG_FIELD = Code::error("PW0401", Exit::Input);
     /// Fields of a model's config were not understood.
     MODEL_FIELDS_UNREAD = Code::warning("PW0402");
     /// A measured time is shorter than the hardware allows.
     MODEL_IMPOSSIBLE_TIME = Code::error("PW0403", Exit::HardStop);
+    /// The server of a benchmark cannot be reached.
+    BENCH_UNREACHABLE = Code::error("PW0411", Exit::Outside);
+    /// The load generator was itself the bottleneck.
+    BENCH_INVALID_CLIENT = Code::error("PW0412", Exit::HardStop);
+    /// No request of a benchmark succeeded.
+    BENCH_NO_SUCCESS = Code::error("PW0413", Exit::No);
+    /// A requirement is refused, or needs more requests.
+    BENCH_SLA_NOT_CERTIFIED = Code::error("PW0414", Exit::No);
+    /// The requests of a benchmark cannot be made from the file.
+    BENCH_WORKLOAD = Code::error("PW0415", Exit::Input);
+    /// A benchmark was stopped.
+    BENCH_INTERRUPTED = Code::error("PW0416", Exit::Interrupted);
     /// No campaign is registered for the folder.
     LOOP_NONE = Code::error("PW0501", Exit::Usage);
     /// A campaign is under way already.

@@ -26,6 +26,7 @@ pub(crate) fn registry() -> Result<Registry, Diagnostic> {
         .iter()
         .chain(perfwright_model::gate::GATES)
         .chain(perfwright_logs::path::GATES)
+        .chain(perfwright_bench::measure::GATES)
         .chain(perfwright_loop::GATES)
         .chain(perfwright_loop::IMPORT_GATES);
     Registry::new(gates.copied()).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
@@ -138,7 +139,12 @@ impl Recording {
     }
 
     /// Starts a run, or goes on with an interrupted one of the same procedure and contract.
-    fn start(dir: &Path, procedure: &str, contract: Value, context: &Context) -> Result<Self, Diagnostic> {
+    pub(crate) fn start(
+        dir: &Path,
+        procedure: &str,
+        contract: Value,
+        context: &Context,
+    ) -> Result<Self, Diagnostic> {
         let mut spec = RunSpec::new(procedure, env!("PW_VERSION"), contract);
         spec.argv.clone_from(&context.argv);
         spec.env = context.env.text_pairs();
@@ -152,7 +158,7 @@ impl Recording {
     }
 
     /// Records an input file: a copy, or a reference where it is large.
-    fn input(&mut self, name: &str, path: &Path) -> Result<(), Diagnostic> {
+    pub(crate) fn input(&mut self, name: &str, path: &Path) -> Result<(), Diagnostic> {
         if self.has(name) {
             return Ok(());
         }
@@ -181,15 +187,49 @@ impl Recording {
         self.run.add_bytes(name, bytes, &meta).map_err(|e| diagnostic(&self.dir, &e))
     }
 
+    /// Records bytes that this run measured. An interrupted run that holds the name already keeps what it holds.
+    pub(crate) fn measured(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        media: &str,
+        schema: Option<&str>,
+    ) -> Result<(), Diagnostic> {
+        if self.has(name) {
+            return Ok(());
+        }
+        let mut meta = EvidenceMeta::new(media, Basis::Measured);
+        meta.schema = schema.map(str::to_owned);
+        self.run.add_bytes(name, bytes, &meta).map_err(|e| diagnostic(&self.dir, &e))
+    }
+
+    /// The bytes of evidence as they were recorded, which is without secrets.
+    pub(crate) fn recorded(&self, name: &str) -> Option<Vec<u8>> {
+        if !self.has(name) {
+            return None;
+        }
+        std::fs::read(self.dir.join(name)).ok()
+    }
+
     /// An interrupted run may hold the file already; its contract names the same input, so it is the same.
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.run.evidence().iter().any(|e| e.name == name)
     }
 
-    /// Evaluates the gates, closes the run, and says where it is.
+    /// Evaluates the gates of a question, closes the run, and says where it is.
     fn finish(self, gates: &[Gate], context: &Context) -> Result<VerdictOutcome, Diagnostic> {
+        self.decide(gates, Rule::AnsweredV1, context)
+    }
+
+    /// Evaluates the gates, combines them by `rule`, closes the run, and says where it is.
+    pub(crate) fn decide(
+        self,
+        gates: &[Gate],
+        rule: Rule,
+        context: &Context,
+    ) -> Result<VerdictOutcome, Diagnostic> {
         let dir = self.dir;
-        let finished = self.run.finish(gates, Rule::AnsweredV1).map_err(|e| diagnostic(&dir, &e))?;
+        let finished = self.run.finish(gates, rule).map_err(|e| diagnostic(&dir, &e))?;
         context.note(0, &format!("recorded in {}", dir.display()));
         Ok(finished.verdict.outcome)
     }

@@ -31,6 +31,8 @@ pub fn schemas() -> Vec<(String, String)> {
     let texts = [
         ("perfwright.error.v1.json", schemars::schema_for!(ErrorReport)),
         ("perfwright.codes.v1.json", schemars::schema_for!(CodesReport)),
+        ("perfwright.bench-plan.v1.json", schemars::schema_for!(perfwright_bench::load::BenchPlan)),
+        ("perfwright.bench-run.v1.json", schemars::schema_for!(perfwright_bench::measure::BenchRun)),
         ("perfwright.loop-contract.v1.json", schemars::schema_for!(perfwright_loop::Spec)),
         ("perfwright.loop-goal.v1.json", schemars::schema_for!(perfwright_loop::plan::GoalText)),
         ("perfwright.loop-import.v1.json", schemars::schema_for!(perfwright_loop::Imported)),

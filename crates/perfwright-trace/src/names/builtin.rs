@@ -11,7 +11,8 @@ macro_rules! text {
 }
 
 /// In the order of asking: what is specific comes before what is general.
-const TEXTS: [(&str, &str); 9] = [
+const TEXTS: [(&str, &str); 10] = [
+    text!("lab.toml"),
     text!("communication.toml"),
     text!("attention.toml"),
     text!("moe.toml"),
