@@ -14,6 +14,7 @@
 //! | how sure is a share that was counted | [`binomial`] |
 //! | how sure is a percentile | [`order`] |
 //! | random numbers | [`rng`] |
+//! | blocks of two sides: when is a difference decided | [`sequential`] |
 
 pub mod binomial;
 pub mod bootstrap;
@@ -21,5 +22,6 @@ pub mod difference;
 pub mod order;
 pub mod percentile;
 pub mod rng;
+pub mod sequential;
 pub mod spread;
 pub mod tail;

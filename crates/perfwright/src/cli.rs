@@ -3,6 +3,8 @@
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
 pub mod bench;
+pub mod bench_decide;
+pub mod bench_run;
 pub mod lab;
 pub mod loops;
 pub mod model;
@@ -84,7 +86,7 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Read profiler traces
     Trace(trace::TraceArgs),
-    /// Measure serving engines
+    /// Measure serving engines, compare, search and decide
     Bench(bench::BenchArgs),
     /// What a model must compute and hold, from its config.json
     Model(model::ModelArgs),

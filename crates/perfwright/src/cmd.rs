@@ -1,7 +1,11 @@
 //! One module per noun: arguments in, an answer printed, an exit code out.
 
 pub(crate) mod bench;
+mod bench_ab;
+mod bench_compare;
+mod bench_rows;
 mod bench_run;
+mod bench_search;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod hook;

@@ -149,6 +149,22 @@ codes! {
     BENCH_WORKLOAD = Code::error("PW0415", Exit::Input);
     /// A benchmark was stopped.
     BENCH_INTERRUPTED = Code::error("PW0416", Exit::Interrupted);
+    /// A file of benchmark rows or results cannot be read.
+    BENCH_ROWS_UNREADABLE = Code::error("PW0440", Exit::Input);
+    /// Benchmark rows may not be compared.
+    BENCH_UNFAIR = Code::error("PW0441", Exit::HardStop);
+    /// A benchmark plan cannot be read.
+    BENCH_PLAN_UNREADABLE = Code::error("PW0442", Exit::Input);
+    /// A benchmark plan asks for something that cannot be.
+    BENCH_PLAN_INVALID = Code::error("PW0443", Exit::Input);
+    /// A flag is not one of the server's.
+    BENCH_FLAG_UNKNOWN = Code::error("PW0444", Exit::Input);
+    /// Two sides cannot be compared as measured.
+    BENCH_SIDES_DIFFER = Code::error("PW0445", Exit::HardStop);
+    /// A plan is legal and will not do what it seems to.
+    BENCH_PLAN_DOUBTFUL = Code::warning("PW0446");
+    /// A search cannot run here.
+    BENCH_NO_RUNNER = Code::error("PW0447", Exit::Usage);
     /// No campaign is registered for the folder.
     LOOP_NONE = Code::error("PW0501", Exit::Usage);
     /// A campaign is under way already.

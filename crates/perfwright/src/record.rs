@@ -27,6 +27,7 @@ pub(crate) fn registry() -> Result<Registry, Diagnostic> {
         .chain(perfwright_model::gate::GATES)
         .chain(perfwright_logs::path::GATES)
         .chain(perfwright_bench::measure::GATES)
+        .chain(perfwright_bench::gate::GATES)
         .chain(perfwright_loop::GATES)
         .chain(perfwright_loop::IMPORT_GATES);
     Registry::new(gates.copied()).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
@@ -172,7 +173,7 @@ impl Recording {
     }
 
     /// Records bytes that were computed from imported evidence.
-    fn derived(
+    pub(crate) fn derived(
         &mut self,
         name: &str,
         bytes: &[u8],

@@ -31,8 +31,19 @@ pub fn schemas() -> Vec<(String, String)> {
     let texts = [
         ("perfwright.error.v1.json", schemars::schema_for!(ErrorReport)),
         ("perfwright.codes.v1.json", schemars::schema_for!(CodesReport)),
-        ("perfwright.bench-plan.v1.json", schemars::schema_for!(perfwright_bench::load::BenchPlan)),
+        ("perfwright.bench-run-plan.v1.json", schemars::schema_for!(perfwright_bench::load::BenchPlan)),
         ("perfwright.bench-run.v1.json", schemars::schema_for!(perfwright_bench::measure::BenchRun)),
+        (
+            "perfwright.bench-compare.v1.json",
+            schemars::schema_for!(perfwright_bench::decide::report::Comparison),
+        ),
+        ("perfwright.bench-ab.v1.json", schemars::schema_for!(perfwright_bench::decide::ab::AbReport)),
+        ("perfwright.bench-plan.v1.json", schemars::schema_for!(perfwright_bench::plan::Plan)),
+        (
+            "perfwright.bench-search-plan.v1.json",
+            schemars::schema_for!(perfwright_bench::search::dry::DryRun),
+        ),
+        ("perfwright.bench-row.v1.json", schemars::schema_for!(perfwright_bench::rows::Row)),
         ("perfwright.loop-contract.v1.json", schemars::schema_for!(perfwright_loop::Spec)),
         ("perfwright.loop-goal.v1.json", schemars::schema_for!(perfwright_loop::plan::GoalText)),
         ("perfwright.loop-import.v1.json", schemars::schema_for!(perfwright_loop::Imported)),

@@ -343,7 +343,7 @@ fn a_dry_run_asks_nothing() {
     let answer = json(&out);
     assert_eq!(
         (&answer["schema"], &answer["cost"]["requests"]),
-        (&"perfwright.bench-plan/v1".into(), &663.into())
+        (&"perfwright.bench-run-plan/v1".into(), &663.into())
     );
     assert!(answer["cost"]["schedule_s"].as_f64().unwrap() > 50.0);
     assert_eq!((server.requests(), dir.path().join("run").exists()), (0, false));

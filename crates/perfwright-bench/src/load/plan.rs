@@ -88,7 +88,7 @@ impl Plan {
 }
 
 /// Schema of [`BenchPlan`].
-pub const BENCH_PLAN_SCHEMA: &str = "perfwright.bench-plan/v1";
+pub const BENCH_PLAN_SCHEMA: &str = "perfwright.bench-run-plan/v1";
 
 /// The answer of `bench run --dry-run`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]

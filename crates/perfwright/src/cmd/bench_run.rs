@@ -18,7 +18,7 @@ use perfwright_report::markdown;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cli::bench::{ArrivalArg, EndpointArg, RunArgs, WorkloadArg};
+use crate::cli::bench_run::{ArrivalArg, EndpointArg, RunArgs, WorkloadArg};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;

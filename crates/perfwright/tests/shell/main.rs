@@ -1,6 +1,7 @@
 //! The binary as a user meets it: arguments, settings, exit codes, pipes.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
 
+mod bench;
 mod explain;
 mod inputs;
 mod model;

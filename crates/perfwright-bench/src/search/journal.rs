@@ -1,0 +1,145 @@
+//! The journal: every finished row is a file of the run, on the disk and in the ledger before the search goes on.
+
+use std::path::Path;
+
+use perfwright_evidence::{
+    Basis as Recorded, EvidenceMeta, Finished, Gate, Rule, RunError, RunSpec, RunWriter,
+};
+use serde_json::Value;
+
+use super::steps::Done;
+use crate::rows::{Basis, Row, read_rows};
+
+/// Folder of the rows in a run.
+const ROWS: &str = "benchmark/rows/";
+
+/// A search's run folder.
+#[derive(Debug)]
+pub struct Journal {
+    run: RunWriter,
+    done: Done,
+    /// The rows as they lie on the disk, in the order of finishing.
+    lines: Vec<String>,
+    basis: Recorded,
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The run folder refuses.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A recorded row cannot be read back.
+    #[error("{name}: {cause}")]
+    Row {
+        /// Name of the file in the run.
+        name: String,
+        /// The cause.
+        cause: String,
+    },
+}
+
+impl Journal {
+    /// Starts a run, or continues an interrupted one of the same procedure and contract; `basis` is what its rows are.
+    ///
+    /// # Errors
+    /// The folder is not such a run, or a row in it cannot be read.
+    pub fn open(dir: &Path, spec: &RunSpec, basis: Recorded) -> Result<Self, JournalError> {
+        let run = RunWriter::create_or_resume(dir, spec)?;
+        let mut journal = Self { run, done: Done::new(), lines: Vec::new(), basis };
+        let names: Vec<String> =
+            journal.run.evidence().iter().map(|e| e.name.clone()).filter(|n| n.starts_with(ROWS)).collect();
+        for name in names {
+            journal.read(&name)?;
+        }
+        Ok(journal)
+    }
+
+    /// The rows by the key of their trial.
+    #[must_use]
+    pub fn done(&self) -> &Done {
+        &self.done
+    }
+
+    /// The rows as text, in the order of finishing.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Keeps a row. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The run folder refuses.
+    pub fn append(&mut self, key: &str, row: &Value) -> Result<(), JournalError> {
+        let mut row = row.clone();
+        if let Some(object) = row.as_object_mut() {
+            object.insert("key".to_owned(), Value::String(key.to_owned()));
+        }
+        let name = format!("{ROWS}{:05}.json", self.lines.len());
+        let meta = EvidenceMeta::new("application/json", self.basis).schema(crate::rows::SCHEMA);
+        self.run.add_bytes(&name, row.to_string().as_bytes(), &meta)?;
+        // What counts is what the disk holds: secrets are replaced on the way.
+        self.read(&name)
+    }
+
+    /// What the rows of this journal are.
+    #[must_use]
+    pub fn basis(&self) -> Basis {
+        basis(self.basis)
+    }
+
+    /// The bytes of a recorded file.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>, JournalError> {
+        std::fs::read(self.run.dir().join(name))
+            .map_err(|e| JournalError::Row { name: name.to_owned(), cause: e.to_string() })
+    }
+
+    /// Records a derived file, unless it is there already.
+    ///
+    /// # Errors
+    /// The run folder refuses.
+    pub fn derived(&mut self, name: &str, bytes: &[u8], media: &str) -> Result<(), JournalError> {
+        if self.run.evidence().iter().any(|e| e.name == name) {
+            return Ok(());
+        }
+        Ok(self.run.add_bytes(name, bytes, &EvidenceMeta::new(media, self.basis))?)
+    }
+
+    /// Closes the run.
+    ///
+    /// # Errors
+    /// The run folder refuses.
+    pub fn finish(self, gates: &[Gate], rule: Rule) -> Result<Finished, JournalError> {
+        Ok(self.run.finish(gates, rule)?)
+    }
+
+    fn read(&mut self, name: &str) -> Result<(), JournalError> {
+        let fail = |cause: String| JournalError::Row { name: name.to_owned(), cause };
+        let text = std::fs::read_to_string(self.run.dir().join(name)).map_err(|e| fail(e.to_string()))?;
+        let (key, row) = keyed(&text, name, self.basis).map_err(fail)?;
+        self.done.insert(key, row);
+        self.lines.push(text.trim_end().to_owned());
+        Ok(())
+    }
+}
+
+fn basis(recorded: Recorded) -> Basis {
+    match recorded {
+        Recorded::Measured => Basis::Measured,
+        Recorded::Imported => Basis::Imported,
+        Recorded::Declared => Basis::Declared,
+    }
+}
+
+/// A recorded row with its key.
+fn keyed(text: &str, name: &str, basis: Recorded) -> Result<(String, Row), String> {
+    let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let key = value.get("key").and_then(Value::as_str).ok_or("the row has no key")?.to_owned();
+    let mut rows =
+        read_rows(text.trim_end().as_bytes(), name, self::basis(basis)).map_err(|e| e.to_string())?;
+    Ok((key, rows.pop().ok_or("the file is empty")?))
+}
