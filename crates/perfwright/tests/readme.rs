@@ -1,4 +1,5 @@
 //! Every command block of the README is run, and where its output is shown, that is what comes out.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
