@@ -27,7 +27,9 @@ pub(crate) fn registry() -> Result<Registry, Diagnostic> {
         .chain(perfwright_model::gate::GATES)
         .chain(perfwright_logs::path::GATES)
         .chain(perfwright_bench::measure::GATES)
-        .chain(perfwright_bench::gate::GATES);
+        .chain(perfwright_bench::gate::GATES)
+        .chain(perfwright_loop::GATES)
+        .chain(perfwright_loop::IMPORT_GATES);
     Registry::new(gates.copied()).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
 }
 
@@ -255,7 +257,7 @@ pub(crate) fn diagnostic(dir: &Path, e: &RunError) -> Diagnostic {
         RunError::Io { path, source } => return not_writable(path, source),
         RunError::Source { path, source } => return Diagnostic::reading(path, source),
         RunError::Lock(LockError::Held { .. }) => (codes::RUN_LOCKED, "another process writes to the run"),
-        RunError::Lock(LockError::Io { .. }) | RunError::Poisoned => {
+        RunError::Lock(LockError::Io { .. }) | RunError::Watcher { .. } | RunError::Poisoned => {
             (codes::OUTPUT_NOT_WRITABLE, "cannot write the run")
         }
         RunError::ContractDiffers { .. } => {

@@ -17,7 +17,7 @@ use perfwright_bench::search::journal::JournalError;
 use perfwright_bench::search::prune::prove;
 use perfwright_bench::search::{self, Conditions, Journal, SearchError, Trial, Trialled};
 use perfwright_evidence::{
-    Basis, CONTRACT, GateRecord, Outcome as GateOutcome, RunError, RunSpec, VerdictOutcome, VerifyOptions,
+    Basis, CONTRACT, GateRecord, MANIFEST, Manifest, Outcome as GateOutcome, RunError, RunSpec, VerdictOutcome, VerifyOptions,
     sha256_hex, verify,
 };
 use perfwright_logs::Catalog;
@@ -137,12 +137,10 @@ fn stored(dir: &Path, contract: &Value, context: &mut Context) -> Outcome {
             .help("name a new folder with --run-dir"));
     }
     let answer = ranked(&read(CANDIDATES)?, perfwright_bench::rows::Basis::Measured).map_err(|e| failed(dir, e))?;
-    let verdict: Value = serde_json::from_slice(&read("verdict.json")?).unwrap_or_default();
-    let gates: Vec<GateRecord> = serde_json::from_value(verdict["gates"].clone()).unwrap_or_default();
-    let hard = verdict.pointer("/verdict/outcome").or(verdict.get("outcome")).is_some_and(|o| o == "hard_stop");
+    let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?)
+        .map_err(|e| Diagnostic::new(codes::RUN_TAMPERED, "the manifest cannot be read").cause(e.to_string()))?;
     context.note(0, "the search is finished; nothing was measured");
-    let outcome = if hard { VerdictOutcome::HardStop } else { VerdictOutcome::Answered };
-    told(&answer, &gates, outcome, context)
+    told(&answer, &manifest.gates, manifest.verdict.outcome, context)
 }
 
 /// Prints the answer; where a server ran on another path, no table.
