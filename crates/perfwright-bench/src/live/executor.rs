@@ -31,8 +31,24 @@ const ATTEMPTS: usize = 3;
 const VANISH: Duration = Duration::from_secs(20);
 /// Variables of engines and their libraries that servers inherit.
 const INHERITED: [&str; 18] = [
-    "CUDA_*", "NVIDIA_*", "HIP_*", "ROCR_*", "ROCM_*", "NCCL_*", "SGLANG_*", "VLLM_*", "TRTLLM_*", "TORCH*",
-    "PYTORCH_*", "TRITON_*", "HF_*", "TRANSFORMERS_*", "OMP_*", "MKL_*", "PYTHONPATH", "GGML_*",
+    "CUDA_*",
+    "NVIDIA_*",
+    "HIP_*",
+    "ROCR_*",
+    "ROCM_*",
+    "NCCL_*",
+    "SGLANG_*",
+    "VLLM_*",
+    "TRTLLM_*",
+    "TORCH*",
+    "PYTORCH_*",
+    "TRITON_*",
+    "HF_*",
+    "TRANSFORMERS_*",
+    "OMP_*",
+    "MKL_*",
+    "PYTHONPATH",
+    "GGML_*",
 ];
 
 /// What a search needs to run for real.
@@ -278,7 +294,8 @@ fn row(run: &BenchRun, conditions: &Conditions) -> Trialled {
     out.requests = Some(Requests { sent: run.success.of, succeeded: run.success.count });
     out.notes.clone_from(&run.warnings);
     if conditions.workload.file().is_none() {
-        out.notes.push("lengths are nominal: prompts are made of words, and the server counts tokens".to_owned());
+        out.notes
+            .push("lengths are nominal: prompts are made of words, and the server counts tokens".to_owned());
     }
     out
 }
@@ -351,8 +368,8 @@ fn remove(dir: &Path) -> Result<(), SearchError> {
     }
 }
 
-fn outside(e: impl ToString) -> SearchError {
-    SearchError::Executor(e.to_string())
+fn outside<'e>(e: impl Into<Box<dyn std::error::Error + 'e>>) -> SearchError {
+    SearchError::Executor(e.into().to_string())
 }
 
 fn process(e: &ProcessError) -> SearchError {

@@ -15,7 +15,10 @@ pub(super) const RECORDS: &str = "requests.jsonl";
 pub(super) const PATH: &str = "path.json";
 
 /// The answer that the recorded files of a trial give; `read` gives the bytes of a name.
-pub(super) fn recompute(dir: &str, read: impl Fn(&str) -> Result<Vec<u8>, String>) -> Result<BenchRun, String> {
+pub(super) fn recompute(
+    dir: &str,
+    read: impl Fn(&str) -> Result<Vec<u8>, String>,
+) -> Result<BenchRun, String> {
     fn json<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, String> {
         serde_json::from_slice(bytes).map_err(|e| format!("{name}: {e}"))
     }

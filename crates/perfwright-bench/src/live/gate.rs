@@ -52,7 +52,8 @@ fn trials(evidence: &EvidenceSet) -> GateResult {
             let stored = row["metrics"][key].as_f64().unwrap_or(f64::NAN);
             (stored - value).abs() <= LAST_BIT * value.abs()
         };
-        if run.validity.verdict != "valid" || stored != given.len() || !given.iter().all(|(k, v)| same(k, *v)) {
+        if run.validity.verdict != "valid" || stored != given.len() || !given.iter().all(|(k, v)| same(k, *v))
+        {
             return GateResult::fail(format!("{name} says something else than its recorded requests"));
         }
         checked += 1;

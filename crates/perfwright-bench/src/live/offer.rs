@@ -70,7 +70,9 @@ pub fn workloads(plan: &Plan, base: &Path) -> Result<BTreeMap<String, Spec>, Off
 #[must_use]
 pub fn hashes(plan: &Plan, workloads: &BTreeMap<String, Spec>) -> BTreeMap<String, String> {
     let hash = |spec: &Spec| {
-        sha256_hex(json!({"workload": spec, "seed": plan.search.seed, "salt": "trial"}).to_string().as_bytes())
+        sha256_hex(
+            json!({"workload": spec, "seed": plan.search.seed, "salt": "trial"}).to_string().as_bytes(),
+        )
     };
     workloads.iter().map(|(name, spec)| (name.clone(), hash(spec))).collect()
 }

@@ -38,7 +38,11 @@ pub(super) struct Server<'c> {
 pub(super) enum Started<'c> {
     Up(Box<Server<'c>>),
     /// It did not become ready; it is gone.
-    Down { status: Status, reason: String, log: PathBuf },
+    Down {
+        status: Status,
+        reason: String,
+        log: PathBuf,
+    },
     /// Somebody stopped the search.
     Interrupted,
 }
@@ -102,9 +106,13 @@ pub(super) fn start<'c>(
             child.stop(GRACE)?;
             return Ok(Started::Interrupted);
         }
-        Waited::Refused(Refusal::Failed) => (Status::Failed, "the server says that it cannot start".to_owned()),
+        Waited::Refused(Refusal::Failed) => {
+            (Status::Failed, "the server says that it cannot start".to_owned())
+        }
         Waited::Ended(ending) => (Status::Failed, format!("the server ended with {}", say(ending))),
-        Waited::TimedOut => (Status::Timeout, format!("the server was not ready after {} s", limit.as_secs())),
+        Waited::TimedOut => {
+            (Status::Timeout, format!("the server was not ready after {} s", limit.as_secs()))
+        }
     };
     child.stop(GRACE)?;
     let report = read_log(catalog, &order.log);

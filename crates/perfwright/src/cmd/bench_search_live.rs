@@ -17,8 +17,8 @@ use perfwright_bench::search::journal::JournalError;
 use perfwright_bench::search::prune::prove;
 use perfwright_bench::search::{self, Conditions, Journal, SearchError, Trial, Trialled};
 use perfwright_evidence::{
-    Basis, CONTRACT, GateRecord, MANIFEST, Manifest, Outcome as GateOutcome, RunError, RunSpec, VerdictOutcome, VerifyOptions,
-    sha256_hex, verify,
+    Basis, CONTRACT, GateRecord, MANIFEST, Manifest, Outcome as GateOutcome, RunError, RunSpec,
+    VerdictOutcome, VerifyOptions, sha256_hex, verify,
 };
 use perfwright_logs::Catalog;
 use perfwright_model::arch::Architecture;
@@ -76,8 +76,9 @@ pub(super) fn run(
         engine_versions: std::collections::BTreeMap::new(),
         hardware: hardware(&spec),
     };
-    let catalog = Catalog::builtin()
-        .map_err(|e| Diagnostic::new(codes::INTERNAL, "the catalogue of logs cannot be read").cause(e.to_string()))?;
+    let catalog = Catalog::builtin().map_err(|e| {
+        Diagnostic::new(codes::INTERNAL, "the catalogue of logs cannot be read").cause(e.to_string())
+    })?;
     let program = std::env::current_exe()
         .map_err(|e| stopped("cannot find this program").cause(e.to_string()))?
         .to_string_lossy()
@@ -122,29 +123,41 @@ pub(super) fn run(
 
 /// The answer of a finished run, where its record is intact and it answered this plan.
 fn stored(dir: &Path, contract: &Value, context: &mut Context) -> Outcome {
-    let report = verify(dir, &registry()?, &VerifyOptions::default())
-        .map_err(|e| Diagnostic::new(codes::RUN_FOREIGN_FOLDER, "the folder cannot be read").file(dir).cause(e.to_string()))?;
+    let report = verify(dir, &registry()?, &VerifyOptions::default()).map_err(|e| {
+        Diagnostic::new(codes::RUN_FOREIGN_FOLDER, "the folder cannot be read").file(dir).cause(e.to_string())
+    })?;
     if report.exit_code != 0 {
         return Err(Diagnostic::new(codes::RUN_TAMPERED, "the finished search does not verify")
             .file(dir)
             .help(format!("`perfwright run verify {}` says what differs", dir.display())));
     }
-    let read = |name: &str| std::fs::read(dir.join(name)).map_err(|e| Diagnostic::reading(&dir.join(name), &e));
+    let read =
+        |name: &str| std::fs::read(dir.join(name)).map_err(|e| Diagnostic::reading(&dir.join(name), &e));
     let recorded: Value = serde_json::from_slice(&read(CONTRACT)?).unwrap_or_default();
     if recorded != *contract {
-        return Err(Diagnostic::new(codes::BENCH_SEARCH_OTHER, "the finished search in the folder answered another plan")
-            .file(dir)
-            .help("name a new folder with --run-dir"));
+        return Err(Diagnostic::new(
+            codes::BENCH_SEARCH_OTHER,
+            "the finished search in the folder answered another plan",
+        )
+        .file(dir)
+        .help("name a new folder with --run-dir"));
     }
-    let answer = ranked(&read(CANDIDATES)?, perfwright_bench::rows::Basis::Measured).map_err(|e| failed(dir, e))?;
-    let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?)
-        .map_err(|e| Diagnostic::new(codes::RUN_TAMPERED, "the manifest cannot be read").cause(e.to_string()))?;
+    let answer =
+        ranked(&read(CANDIDATES)?, perfwright_bench::rows::Basis::Measured).map_err(|e| failed(dir, e))?;
+    let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?).map_err(|e| {
+        Diagnostic::new(codes::RUN_TAMPERED, "the manifest cannot be read").cause(e.to_string())
+    })?;
     context.note(0, "the search is finished; nothing was measured");
     told(&answer, &manifest.gates, manifest.verdict.outcome, context)
 }
 
 /// Prints the answer; where a server ran on another path, no table.
-fn told(answer: &Comparison, gates: &[GateRecord], verdict: VerdictOutcome, context: &mut Context) -> Outcome {
+fn told(
+    answer: &Comparison,
+    gates: &[GateRecord],
+    verdict: VerdictOutcome,
+    context: &mut Context,
+) -> Outcome {
     if verdict == VerdictOutcome::HardStop {
         let path = gates.iter().find(|g| g.id == PATHS && g.outcome == GateOutcome::HardStop);
         let other = gates.iter().find(|g| g.outcome == GateOutcome::HardStop);
@@ -201,9 +214,9 @@ fn stopped(message: &str) -> Diagnostic {
 fn broken(dir: &Path, e: &JournalError) -> Diagnostic {
     match e {
         JournalError::Run(e) => diagnostic(dir, e),
-        JournalError::Row { .. } => {
-            Diagnostic::new(codes::RUN_TAMPERED, "a recorded row cannot be read").file(dir).cause(e.to_string())
-        }
+        JournalError::Row { .. } => Diagnostic::new(codes::RUN_TAMPERED, "a recorded row cannot be read")
+            .file(dir)
+            .cause(e.to_string()),
     }
 }
 
