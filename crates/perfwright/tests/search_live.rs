@@ -84,6 +84,9 @@ fn killed_at_random_moments_it_ends_with_the_same_candidates_and_no_server_is_le
     let expected = fates(&whole);
     let statuses: Vec<&str> = expected.iter().map(|f| f[3].as_str()).collect();
     assert_eq!(statuses, ["failed", "ok", "ok", "ok", "ok"], "{expected:?}");
+    let first: Value = serde_json::from_slice(&rows(&whole)["00000.json"]).unwrap();
+    let reason = first["failure_reason"].as_str().unwrap();
+    assert!(reason.starts_with("the server ended with exit code 2: "), "{reason}");
     assert!(running(&name).is_empty());
 
     let dir = root.path().join("killed");

@@ -27,7 +27,9 @@ fn status(port: u16, path: &str) -> Option<u16> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT).ok()?;
     stream.set_read_timeout(Some(LIMIT)).ok()?;
     stream.set_write_timeout(Some(LIMIT)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").ok()?;
+    // In one piece: a server that answers after the first may reset the connection over the rest.
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
     // `HTTP/1.1 200` is all that is wanted.
     let mut head = [0; 12];
     stream.read_exact(&mut head).ok()?;

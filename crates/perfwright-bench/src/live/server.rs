@@ -15,6 +15,8 @@ use crate::rows::Status;
 const ASK: Duration = Duration::from_millis(100);
 /// How long a server may take to end, and its port to be free.
 const GRACE: Duration = Duration::from_secs(20);
+/// Characters of a log line in a reason.
+const MAX_LINE: usize = 300;
 /// Log kept of a launch.
 pub(super) const MAX_LOG: u64 = 8 << 20;
 
@@ -118,10 +120,11 @@ pub(super) fn start<'c>(
     let report = read_log(catalog, &order.log);
     let (class, text) = cause(&report);
     let status = if class.contains("oom") { Status::Oom } else { status };
-    let reason = match class.is_empty() {
-        true => what,
-        false => format!("{what}: {class}{}", if text.is_empty() { text } else { format!(": {text}") }),
+    let told = match class.is_empty() {
+        true => last_line(&order.log),
+        false => [class, text].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(": "),
     };
+    let reason = if told.is_empty() { what } else { format!("{what}: {told}") };
     Ok(Started::Down { status, reason, log: order.log })
 }
 
@@ -182,4 +185,12 @@ fn read_log(catalog: &Catalog, path: &std::path::Path) -> LogReport {
     reader.feed(&fs::read(path).unwrap_or_default(), &mut digest);
     reader.finish(&mut digest);
     digest.report(&reader)
+}
+
+/// The last line of a log that no signature knows.
+fn last_line(path: &std::path::Path) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
+    line.trim().chars().filter(|c| !c.is_control()).take(MAX_LINE).collect()
 }

@@ -114,8 +114,10 @@ pub(super) fn run(
         context.note(0, &format!("{}: {}", label(trial), outcome(&result)));
         Ok(result)
     };
-    search::run(plan, &conditions, &mut journal, prune, execute).map_err(|e| failed(&dir, e))?;
-    executor.finish(&mut journal).map_err(|e| failed(&dir, e))?;
+    let searched = search::run(plan, &conditions, &mut journal, prune, execute);
+    // Whatever ended the search, its server is stopped in order and its log kept; the first reason counts.
+    let stopped = executor.finish(&mut journal);
+    searched.and(stopped).map_err(|e| failed(&dir, e))?;
     let (answer, finished) = deliver(plan, &conditions, journal).map_err(|e| failed(&dir, e))?;
     context.note(0, &format!("recorded in {}", dir.display()));
     told(&answer, &finished.gates, finished.verdict.outcome, context)
@@ -132,7 +134,7 @@ fn stored(dir: &Path, contract: &Value, context: &mut Context) -> Outcome {
             .help(format!("`perfwright run verify {}` says what differs", dir.display())));
     }
     let read =
-        |name: &str| std::fs::read(dir.join(name)).map_err(|e| Diagnostic::reading(&dir.join(name), &e));
+        |name: &str| std::fs::read(dir.join(name)).map_err(|e| Diagnostic::reading(dir.join(name), &e));
     let recorded: Value = serde_json::from_slice(&read(CONTRACT)?).unwrap_or_default();
     if recorded != *contract {
         return Err(Diagnostic::new(
