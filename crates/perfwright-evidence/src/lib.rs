@@ -43,6 +43,7 @@ mod hash;
 mod host;
 pub mod json;
 mod ledger;
+mod ledger_view;
 mod limits;
 mod lock;
 mod model;
@@ -64,6 +65,7 @@ pub use gate::{DuplicateGate, EvidenceError, EvidenceSet, Gate, GateResult, Regi
 pub use git::{Repo, RepoState};
 pub use hash::{is_sha256_hex, sha256_hex};
 pub use host::{Gpu, Gpus, Host};
+pub use ledger_view::{LedgerEvent, LedgerView, ledger_tail, read_ledger};
 pub use limits::{Limits, REFERENCE_ABOVE_BYTES};
 pub use lock::{LockError, LockPlace, writer_of};
 pub use model::{
@@ -72,7 +74,7 @@ pub use model::{
 };
 pub use name::{CONTRACT, LEDGER, MANIFEST, NameError, check_name};
 pub use redact::{REDACTED, Redactor, SecretInBinary};
-pub use run::{Finished, RunError, RunSpec, RunWriter, set_aside};
+pub use run::{Finished, Head, RunError, RunSpec, RunWriter, set_aside};
 pub use schemas::schemas;
 pub use share::{
     ATTEST_SCHEMA, Attestation, MerkleSummary, PACK_SCHEMA, PREDICATE_TYPE, PackFile, PackReport, Predicate,

@@ -23,6 +23,11 @@ use crate::settings::{ColorChoice, Settings};
 pub fn main() -> ExitCode {
     let env = Environment::from_process();
     let args: Vec<OsString> = std::env::args_os().collect();
+    // Hosts call hooks at every tool call: they are answered before anything else is set up.
+    let word = |n: usize| args.get(n).and_then(|a| a.to_str());
+    if word(1) == Some("loop") && word(2) == Some("hook") && !matches!(word(3), Some("-h" | "--help")) {
+        return cmd::hook::main(&args[3..], &env);
+    }
     run_guarded(|| run(&args, env)).into()
 }
 
@@ -68,6 +73,7 @@ fn run(args: &[OsString], env: Environment) -> Exit {
         context.note(1, &format!("settings file {}", file.display()));
     }
     let outcome = match cli.command {
+        Command::Loop(args) => cmd::loops::run(&args, &mut context),
         Command::Run(args) => cmd::run::run(&args, &mut context),
         Command::Trace(args) => cmd::trace::run(&args, &mut context),
         Command::Bench(args) => cmd::bench::run(&args, &mut context),

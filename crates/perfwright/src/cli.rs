@@ -6,6 +6,7 @@ pub mod bench;
 pub mod bench_decide;
 pub mod bench_run;
 pub mod lab;
+pub mod loops;
 pub mod model;
 pub mod record;
 pub mod run;
@@ -91,6 +92,8 @@ pub enum Command {
     Model(model::ModelArgs),
     /// Run the lab, a small serving engine on the CPU
     Lab(lab::LabArgs),
+    /// Campaigns: rounds of work that gates and a reviewer judge
+    Loop(loops::LoopArgs),
     /// Look at recorded runs and verify them
     Run(run::RunArgs),
     /// Explain a diagnostic code, or list all of them

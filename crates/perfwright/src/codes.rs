@@ -165,6 +165,30 @@ codes! {
     BENCH_PLAN_DOUBTFUL = Code::warning("PW0446");
     /// A search cannot run here.
     BENCH_NO_RUNNER = Code::error("PW0447", Exit::Usage);
+    /// No campaign is registered for the folder.
+    LOOP_NONE = Code::error("PW0501", Exit::Usage);
+    /// A campaign is under way already.
+    LOOP_UNDER_WAY = Code::error("PW0502", Exit::Usage);
+    /// What keeps the campaign was changed or removed.
+    LOOP_TAMPERED = Code::error("PW0503", Exit::Tampered);
+    /// The plan cannot be read.
+    LOOP_PLAN_MALFORMED = Code::error("PW0504", Exit::Input);
+    /// A campaign cannot start.
+    LOOP_PRECONDITION = Code::error("PW0505", Exit::HardStop);
+    /// Only a person may do this.
+    LOOP_PERSON = Code::error("PW0506", Exit::Usage);
+    /// The campaign is not done.
+    LOOP_NOT_DONE = Code::error("PW0507", Exit::No);
+    /// The campaign waits for something from outside.
+    LOOP_BLOCKED = Code::error("PW0508", Exit::HardStop);
+    /// The plan is not ready.
+    LOOP_PLAN_LINT = Code::error("PW0509", Exit::No);
+    /// Git refused.
+    LOOP_GIT = Code::error("PW0510", Exit::Outside);
+    /// The command does not fit the campaign's state.
+    LOOP_STATE = Code::error("PW0511", Exit::Usage);
+    /// The tree changed after the verdict.
+    LOOP_REOPENED = Code::error("PW0512", Exit::No);
     /// Output could not be written.
     OUTPUT_NOT_WRITABLE = Code::error("PW0901", Exit::Outside);
     /// A bug in perfwright.

@@ -33,6 +33,16 @@ pub const XDG_CACHE_HOME: Foreign = Foreign {
     name: "XDG_CACHE_HOME",
     doc: "Folder of the user's caches; ours are in `perfwright` below it.",
 };
+/// The user's state folder.
+pub const XDG_STATE_HOME: Foreign = Foreign {
+    name: "XDG_STATE_HOME",
+    doc: "Folder of the user's state; campaigns are known in `perfwright` below it, else in `.local/state/perfwright` below `HOME`.",
+};
+/// What Claude Code calls its project.
+pub const CLAUDE_PROJECT_DIR: Foreign = Foreign {
+    name: "CLAUDE_PROJECT_DIR",
+    doc: "Set by Claude Code for hooks: a folder in which a campaign is looked for, besides the working directory.",
+};
 /// The user's home folder.
 pub const HOME: Foreign = Foreign {
     name: "HOME",
@@ -46,7 +56,8 @@ pub const PATH: Foreign = Foreign {
 };
 
 /// The variables of others that are read, each declared once. Ours are in [`SETTINGS`].
-pub const FOREIGN: &[Foreign] = &[NO_COLOR, CLICOLOR_FORCE, TERM, XDG_CACHE_HOME, HOME, PATH];
+pub const FOREIGN: &[Foreign] =
+    &[NO_COLOR, CLICOLOR_FORCE, TERM, XDG_CACHE_HOME, XDG_STATE_HOME, HOME, PATH, CLAUDE_PROJECT_DIR];
 
 /// The environment the process was started with.
 #[derive(Debug, Clone, Default)]

@@ -27,7 +27,9 @@ pub(crate) fn registry() -> Result<Registry, Diagnostic> {
         .chain(perfwright_model::gate::GATES)
         .chain(perfwright_logs::path::GATES)
         .chain(perfwright_bench::measure::GATES)
-        .chain(perfwright_bench::gate::GATES);
+        .chain(perfwright_bench::gate::GATES)
+        .chain(perfwright_loop::GATES)
+        .chain(perfwright_loop::IMPORT_GATES);
     Registry::new(gates.copied()).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
 }
 
@@ -178,12 +180,7 @@ impl Recording {
         media: &str,
         schema: Option<&str>,
     ) -> Result<(), Diagnostic> {
-        if self.has(name) {
-            return Ok(());
-        }
-        let mut meta = EvidenceMeta::new(media, Basis::Imported);
-        meta.schema = schema.map(str::to_owned);
-        self.run.add_bytes(name, bytes, &meta).map_err(|e| diagnostic(&self.dir, &e))
+        self.bytes(name, bytes, media, schema, Basis::Imported)
     }
 
     /// Records bytes that this run measured. An interrupted run that holds the name already keeps what it holds.
@@ -194,10 +191,21 @@ impl Recording {
         media: &str,
         schema: Option<&str>,
     ) -> Result<(), Diagnostic> {
+        self.bytes(name, bytes, media, schema, Basis::Measured)
+    }
+
+    fn bytes(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        media: &str,
+        schema: Option<&str>,
+        basis: Basis,
+    ) -> Result<(), Diagnostic> {
         if self.has(name) {
             return Ok(());
         }
-        let mut meta = EvidenceMeta::new(media, Basis::Measured);
+        let mut meta = EvidenceMeta::new(media, basis);
         meta.schema = schema.map(str::to_owned);
         self.run.add_bytes(name, bytes, &meta).map_err(|e| diagnostic(&self.dir, &e))
     }
@@ -244,7 +252,7 @@ pub(crate) fn diagnostic(dir: &Path, e: &RunError) -> Diagnostic {
         RunError::Io { path, source } => return not_writable(path, source),
         RunError::Source { path, source } => return Diagnostic::reading(path, source),
         RunError::Lock(LockError::Held { .. }) => (codes::RUN_LOCKED, "another process writes to the run"),
-        RunError::Lock(LockError::Io { .. }) | RunError::Poisoned => {
+        RunError::Lock(LockError::Io { .. }) | RunError::Watcher { .. } | RunError::Poisoned => {
             (codes::OUTPUT_NOT_WRITABLE, "cannot write the run")
         }
         RunError::ContractDiffers { .. } => {

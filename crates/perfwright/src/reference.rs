@@ -44,6 +44,13 @@ pub fn schemas() -> Vec<(String, String)> {
             schemars::schema_for!(perfwright_bench::search::dry::DryRun),
         ),
         ("perfwright.bench-row.v1.json", schemars::schema_for!(perfwright_bench::rows::Row)),
+        ("perfwright.loop-contract.v1.json", schemars::schema_for!(perfwright_loop::Spec)),
+        ("perfwright.loop-goal.v1.json", schemars::schema_for!(perfwright_loop::plan::GoalText)),
+        ("perfwright.loop-import.v1.json", schemars::schema_for!(perfwright_loop::Imported)),
+        ("perfwright.loop-plan.v1.json", schemars::schema_for!(perfwright_loop::plan::LintReport)),
+        ("perfwright.loop-review.v1.json", schemars::schema_for!(perfwright_loop::Answer)),
+        ("perfwright.loop-review-bundle.v1.json", schemars::schema_for!(perfwright_loop::Bundle)),
+        ("perfwright.loop-status.v1.json", schemars::schema_for!(perfwright_loop::Status)),
         ("perfwright.model-memory.v1.json", schemars::schema_for!(perfwright_model::memory::Memory)),
         ("perfwright.model-ops.v1.json", schemars::schema_for!(perfwright_model::report::OpsReport)),
         ("perfwright.model-show.v1.json", schemars::schema_for!(perfwright_model::show::Show)),
@@ -147,11 +154,9 @@ fn settings(out: &mut String) {
     );
     for setting in SETTINGS {
         let flag = if setting.flag.is_empty() { String::new() } else { format!("`{}`", setting.flag) };
-        let _ = writeln!(
-            out,
-            "| `{}` | `{}` | {flag} | {} | {} |",
-            setting.key, setting.env, setting.default, setting.doc
-        );
+        let key = if setting.key.is_empty() { String::new() } else { format!("`{}`", setting.key) };
+        let _ =
+            writeln!(out, "| {key} | `{}` | {flag} | {} | {} |", setting.env, setting.default, setting.doc);
     }
     out.push_str(
         "\nVariables of others that are respected:\n\n| Variable | What it does here |\n| --- | --- |\n",

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use crate::cli::GlobalArgs;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::environment::{Environment, HOME, XDG_CACHE_HOME};
+use crate::environment::{Environment, HOME, XDG_CACHE_HOME, XDG_STATE_HOME};
 
 /// Name of the settings file.
 pub const FILE_NAME: &str = "perfwright.toml";
@@ -132,9 +132,17 @@ const RUNS_DIR: Setting = Setting {
     doc: "Folder for new runs.",
 };
 
+const STATE_DIR: Setting = Setting {
+    key: "",
+    env: "PERFWRIGHT_STATE_DIR",
+    flag: "",
+    default: "the user's state folder",
+    doc: "Folder in which campaigns are known outside of the work tree. Only the variable sets it, so that hooks, which read no file, look in the same place.",
+};
+
 /// Every setting; each environment variable of ours is declared here and nowhere else.
 pub const SETTINGS: &[Setting] =
-    &[FORMAT, COLOR, LIMIT, WIDTH, QUIET, VERBOSE, CACHE_DIR, CATALOG_DIR, RUNS_DIR];
+    &[FORMAT, COLOR, LIMIT, WIDTH, QUIET, VERBOSE, CACHE_DIR, CATALOG_DIR, RUNS_DIR, STATE_DIR];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,6 +189,8 @@ pub struct Settings {
     pub catalog_dir: Option<PathBuf>,
     /// Folder for new runs.
     pub runs_dir: PathBuf,
+    /// Folder in which campaigns are known; nothing where none is known.
+    pub state_dir: Option<PathBuf>,
     /// The settings file that was used.
     pub file: Option<PathBuf>,
 }
@@ -219,6 +229,7 @@ impl Settings {
             cache_dir: sources.path(&CACHE_DIR)?.or_else(|| user_cache(env)),
             catalog_dir: sources.path(&CATALOG_DIR)?,
             runs_dir: sources.path(&RUNS_DIR)?.unwrap_or_else(|| PathBuf::from(RUNS_DIR.default)),
+            state_dir: state_dir(env),
             file: file.as_ref().map(|file| file.path.clone()),
         };
         Ok((settings, warnings))
@@ -235,6 +246,18 @@ fn user_cache(env: &Environment) -> Option<PathBuf> {
         // The convention says that a relative path there is invalid and to be ignored.
         Some(path) if path.is_absolute() => path,
         _ => PathBuf::from(env.get(HOME.name)?).join(".cache"),
+    };
+    Some(base.join("perfwright"))
+}
+
+/// The folder in which campaigns are known, from the environment alone.
+pub fn state_dir(env: &Environment) -> Option<PathBuf> {
+    if let Some(path) = env.get(STATE_DIR.env) {
+        return Some(PathBuf::from(path));
+    }
+    let base = match env.get(XDG_STATE_HOME.name).map(PathBuf::from) {
+        Some(path) if path.is_absolute() => path,
+        _ => PathBuf::from(env.get(HOME.name)?).join(".local/state"),
     };
     Some(base.join("perfwright"))
 }
@@ -405,7 +428,7 @@ impl ConfigFile {
         self.table.keys().filter(|key| SETTINGS.iter().all(|setting| setting.key != *key)).map(|key| {
             Diagnostic::new(codes::CONFIG_UNKNOWN_KEY, format!("unknown setting `{key}`"))
                 .file(&self.path)
-                .help(nearest(key, SETTINGS.iter().map(|setting| setting.key)))
+                .help(nearest(key, SETTINGS.iter().map(|setting| setting.key).filter(|key| !key.is_empty())))
         })
     }
 }
@@ -523,7 +546,11 @@ mod tests {
     #[test]
     fn setting_names_are_unique_and_follow_the_pattern() {
         for (at, setting) in SETTINGS.iter().enumerate() {
-            assert_eq!(setting.env, format!("PERFWRIGHT_{}", setting.key.to_uppercase()));
+            // A setting without a key is set by its variable alone.
+            if !setting.key.is_empty() {
+                assert_eq!(setting.env, format!("PERFWRIGHT_{}", setting.key.to_uppercase()));
+            }
+            assert!(SETTINGS[..at].iter().all(|other| other.env != setting.env));
             assert!(!setting.doc.is_empty());
             assert!(SETTINGS[..at].iter().all(|other| other.key != setting.key));
         }

@@ -27,6 +27,12 @@ pub enum RunError {
         /// The cause.
         source: io::Error,
     },
+    /// Whoever watches the ledger could not take note of an event, so it was not appended.
+    #[error("the head of the ledger cannot be kept: {source}")]
+    Watcher {
+        /// The cause.
+        source: io::Error,
+    },
     /// Another writer, or no place for a lock.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -120,7 +126,7 @@ impl RunError {
             | Self::Kind(_) => 2,
             Self::ContractDiffers { .. } => 3,
             Self::Source { .. } | Self::TooLarge { .. } | Self::Canonical(_) | Self::Secret(_) => 4,
-            Self::Io { .. } | Self::Lock(_) | Self::Poisoned => 5,
+            Self::Io { .. } | Self::Watcher { .. } | Self::Lock(_) | Self::Poisoned => 5,
             Self::Broken { .. } | Self::Strangers(_) => 6,
         }
     }

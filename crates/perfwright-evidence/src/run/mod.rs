@@ -9,4 +9,4 @@ pub use error::RunError;
 pub(crate) use opening::Opening;
 pub use opening::RunSpec;
 pub use resume::set_aside;
-pub use writer::{Finished, RunWriter};
+pub use writer::{Finished, Head, RunWriter};

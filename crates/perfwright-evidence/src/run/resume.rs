@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::writer::{parent_of, unstarted};
+use super::writer::{Head, Watcher, parent_of, unstarted};
 use super::{Opening, RunError, RunSpec, RunWriter};
 use crate::disk::{Disk, Op};
 use crate::lock::Lock;
@@ -24,6 +24,19 @@ impl RunWriter {
     }
 
     pub(crate) fn resume_with(dir: &Path, spec: &RunSpec, disk: Disk) -> Result<Self, RunError> {
+        Self::continue_with(dir, spec, disk, true)
+    }
+
+    /// As [`RunWriter::resume`], for a procedure that is many short processes one after another: a `resume` event is
+    /// written only where something had to be repaired.
+    ///
+    /// # Errors
+    /// As [`RunWriter::resume`].
+    pub fn attach(dir: &Path, spec: &RunSpec) -> Result<Self, RunError> {
+        Self::continue_with(dir, spec, Disk::default(), false)
+    }
+
+    fn continue_with(dir: &Path, spec: &RunSpec, disk: Disk, always_say: bool) -> Result<Self, RunError> {
         let io = |source| RunError::Io { path: dir.to_owned(), source };
         if !dir.is_dir() {
             return Err(RunError::NotARun(dir.to_owned()));
@@ -66,6 +79,8 @@ impl RunWriter {
             ledger_bytes: ledger.complete_bytes,
             evidence,
             poisoned: false,
+            watcher: Watcher::default(),
+            found: Head { events: ledger.lines, head: ledger.head.clone(), previous: ledger.head.clone() },
             lock,
         };
         if ledger.torn_bytes > 0 {
@@ -77,6 +92,13 @@ impl RunWriter {
         }
         let removed = run.sweep()?;
         run.sync_dir(dir)?;
+        let repaired = ledger.torn_bytes > 0
+            || !removed.is_empty()
+            || report.interrupted.as_ref().is_some_and(|i| i.pending.is_some());
+        let has_contract = run.evidence.iter().any(|e| e.name == CONTRACT);
+        if !always_say && !repaired && has_contract {
+            return Ok(run);
+        }
         let again = Opening::new(spec, &run.redactor, &given);
         run.append(&json!({
             "kind": "resume",
@@ -88,7 +110,7 @@ impl RunWriter {
             "cut_bytes": ledger.torn_bytes,
             "removed": removed,
         }))?;
-        if !run.evidence.iter().any(|e| e.name == CONTRACT) {
+        if !has_contract {
             run.put_contract(&contract)?;
         }
         Ok(run)

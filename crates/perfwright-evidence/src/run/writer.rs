@@ -42,9 +42,34 @@ pub struct RunWriter {
     pub(super) ledger_bytes: u64,
     pub(super) evidence: Vec<Evidence>,
     pub(super) poisoned: bool,
+    pub(super) watcher: Watcher,
+    pub(super) found: Head,
     /// Held for as long as the writer lives.
     #[expect(dead_code, reason = "dropping it gives the lock back")]
     pub(super) lock: Lock,
+}
+
+/// Where a ledger ends, and where it ended one event before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Events in the ledger.
+    pub events: u64,
+    /// SHA-256 of the last line.
+    pub head: String,
+    /// SHA-256 of the line before it.
+    pub previous: String,
+}
+
+type Told = Box<dyn FnMut(&Head) -> io::Result<()>>;
+
+/// Told of each event just before it is appended.
+#[derive(Default)]
+pub(super) struct Watcher(Option<Told>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Watcher(set)" } else { "Watcher(none)" })
+    }
 }
 
 /// A closed run.
@@ -102,6 +127,8 @@ impl RunWriter {
             ledger_bytes: 0,
             evidence: Vec::new(),
             poisoned: false,
+            watcher: Watcher::default(),
+            found: Head { events: 0, head: NO_PREVIOUS.to_owned(), previous: NO_PREVIOUS.to_owned() },
             lock,
         };
         let opening = serde_json::to_value(&run.opening).unwrap_or_default();
@@ -122,6 +149,25 @@ impl RunWriter {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Has `told` called with the coming end of the ledger before each event is appended, so that the head can be kept
+    /// where whoever rewrites the folder cannot reach it. An event is appended only after `told` succeeded; whoever is
+    /// killed between the two leaves a ledger that ends at [`Head::previous`].
+    pub fn watch(&mut self, told: impl FnMut(&Head) -> io::Result<()> + 'static) {
+        self.watcher = Watcher(Some(Box::new(told)));
+    }
+
+    /// Where the ledger ends now; `previous` is then the same as `head`.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head { events: self.seq, head: self.head.clone(), previous: self.head.clone() }
+    }
+
+    /// Where the ledger ended when this writer found it, before anything was repaired or appended.
+    #[must_use]
+    pub fn found(&self) -> &Head {
+        &self.found
     }
 
     /// Hash of the run's contract.
@@ -385,6 +431,10 @@ impl RunWriter {
         let length = self.ledger_bytes + raw.len() as u64;
         within("the ledger", length + spare * 4096, self.limits.max_ledger_bytes)?;
         let path = self.dir.join(LEDGER);
+        if let Some(told) = &mut self.watcher.0 {
+            let coming = Head { events: self.seq + 1, head: head.clone(), previous: self.head.clone() };
+            told(&coming).map_err(|source| RunError::Watcher { source })?;
+        }
         if let Err(source) = self.disk.run(Op::Append(&path, &raw)) {
             // On a full disk the torn line can be cut and the run goes on; after any other failure nobody knows what
             // the file holds until it is read again.

@@ -1,0 +1,3 @@
+//! Tests over the state machine as a whole.
+
+mod machine;
