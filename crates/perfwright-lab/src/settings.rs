@@ -176,7 +176,7 @@ pub struct HttpSettings {
     pub watchdog: Option<Duration>,
     /// Logging of requests.
     pub request_log: RequestLog,
-    /// Where profiles go that name no folder.
+    /// The folder that profiles go to, or to folders in it.
     pub profile_dir: PathBuf,
 }
 

@@ -56,7 +56,8 @@ fn one_that_ends_on_sigterm_may_clean_up() {
     let stopped = child.stop(LONG).expect("stopped");
     assert_eq!((stopped.killed, stopped.ending), (false, Ending::Code(7)));
     let log = fs::read_to_string(dir.path().join("log")).expect("the log");
-    assert_eq!(log, "up\nbye\n");
+    // The signal goes to the group, so the shell may also tell that its `sleep` was terminated.
+    assert!(log.starts_with("up\n") && log.ends_with("bye\n"), "{log:?}");
     assert_eq!(stopped.output.kept, log.len() as u64);
 }
 

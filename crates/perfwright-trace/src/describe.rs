@@ -1,8 +1,31 @@
 //! Who wrote a trace, on what: engine, GPU, rank.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use crate::store::Store;
+
+/// The built-in engines, `catalog/sources/engines.toml`.
+const BUILTIN: &str = include_str!("../../../catalog/sources/engines.toml");
+/// The same, read. A test keeps the catalogue well-formed.
+static ENGINES: LazyLock<Engines> = LazyLock::new(|| toml::from_str(BUILTIN).unwrap_or_default());
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Engines {
+    engine: Vec<Engine>,
+}
+
+/// An engine that the name of its process gives away.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Engine {
+    name: String,
+    process: String,
+    vendor: Option<String>,
+    #[expect(dead_code, reason = "documentation of the catalogue entry")]
+    source: String,
+}
 
 /// What the metadata and names of a trace say.
 #[derive(Debug, Clone, Default)]
@@ -29,9 +52,13 @@ pub(crate) fn describe(store: &Store, path: &Path) -> Description {
         .unwrap_or_default();
     let job = json(store, "distributedInfo");
     let number = |key: &str| job.as_ref()?.get(key)?.as_u64().and_then(|n| u32::try_from(n).ok());
+    let engine = ENGINES.engine.iter().find(|engine| {
+        let mut names = store.meta.iter().filter(|(key, _)| key.starts_with("process_name"));
+        names.any(|(_, name)| name.contains(&engine.process))
+    });
     Description {
-        framework: framework(store),
-        vendor: vendor(store, &gpus),
+        framework: engine.map_or_else(|| framework(store), |engine| &engine.name),
+        vendor: engine.and_then(|engine| engine.vendor.as_deref()).unwrap_or_else(|| vendor(store, &gpus)),
         gpus,
         rank: number("rank").or_else(|| rank_of_name(path)),
         world_size: number("world_size"),
@@ -42,25 +69,9 @@ fn json(store: &Store, key: &str) -> Option<serde_json::Value> {
     serde_json::from_str(store.meta.get(key)?).ok()
 }
 
-/// The engine, by its process name, its own source paths, or its operators. Plain PyTorch is what remains when
+/// The engine whose processes have other names, by its source paths or its operators. Plain PyTorch is what remains when
 /// there are ATen operators.
 fn framework(store: &Store) -> &'static str {
-    const MARKS: [(&str, &str); 7] = [
-        ("sglang", "sglang"),
-        ("sgl_kernel", "sglang"),
-        ("vllm", "vllm"),
-        ("VLLM", "vllm"),
-        ("tensorrt_llm", "tensorrt-llm"),
-        ("trtllm::", "tensorrt-llm"),
-        ("tokenspeed", "tokenspeed"),
-    ];
-    for (key, value) in &store.meta {
-        if let Some((_, engine)) =
-            MARKS.iter().find(|(mark, _)| key.starts_with("process_name") && value.contains(mark))
-        {
-            return engine;
-        }
-    }
     let mut votes = [0u64; 4];
     const ENGINES: [&str; 4] = ["sglang", "vllm", "tensorrt-llm", "tokenspeed"];
     // Each distinct name counts once: a name may stand in millions of rows.
@@ -133,6 +144,13 @@ pub(crate) fn rank_of_name(path: &Path) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_catalogue_is_well_formed() {
+        let engines: Engines = toml::from_str(BUILTIN).unwrap();
+        assert!(engines.engine.iter().all(|e| !e.name.is_empty() && !e.process.is_empty()));
+        assert_eq!(ENGINES.engine.len(), engines.engine.len());
+    }
 
     #[test]
     fn ranks_in_names() {

@@ -67,9 +67,9 @@ pub struct Input {
     pub rank: Option<u32>,
     /// Number of ranks of the job.
     pub world_size: Option<u32>,
-    /// Engine that wrote the trace: sglang, vllm, tensorrt-llm, tokenspeed, pytorch or unknown.
+    /// Engine that wrote the trace: sglang, vllm, tensorrt-llm, tokenspeed, perfwright-lab, pytorch or unknown.
     pub framework: String,
-    /// GPU maker: nvidia, amd or unknown.
+    /// GPU maker: nvidia, amd, unknown, or cpu where an engine computes without a GPU.
     pub vendor: String,
     /// GPU names.
     pub gpus: Vec<String>,

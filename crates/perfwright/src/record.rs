@@ -173,12 +173,7 @@ impl Recording {
         media: &str,
         schema: Option<&str>,
     ) -> Result<(), Diagnostic> {
-        if self.has(name) {
-            return Ok(());
-        }
-        let mut meta = EvidenceMeta::new(media, Basis::Imported);
-        meta.schema = schema.map(str::to_owned);
-        self.run.add_bytes(name, bytes, &meta).map_err(|e| diagnostic(&self.dir, &e))
+        self.bytes(name, bytes, media, schema, Basis::Imported)
     }
 
     /// Records bytes that this run measured. An interrupted run that holds the name already keeps what it holds.
@@ -189,10 +184,21 @@ impl Recording {
         media: &str,
         schema: Option<&str>,
     ) -> Result<(), Diagnostic> {
+        self.bytes(name, bytes, media, schema, Basis::Measured)
+    }
+
+    fn bytes(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        media: &str,
+        schema: Option<&str>,
+        basis: Basis,
+    ) -> Result<(), Diagnostic> {
         if self.has(name) {
             return Ok(());
         }
-        let mut meta = EvidenceMeta::new(media, Basis::Measured);
+        let mut meta = EvidenceMeta::new(media, basis);
         meta.schema = schema.map(str::to_owned);
         self.run.add_bytes(name, bytes, &meta).map_err(|e| diagnostic(&self.dir, &e))
     }

@@ -14,7 +14,7 @@ use super::handle::EngineHandle;
 use super::run::{EngineError, Scheduler};
 use super::shared::Shared;
 use crate::kineto::writer::Process;
-use crate::log::{Log, now_ms};
+use crate::log::Log;
 use crate::settings::{DEFAULT_KV, EngineSettings};
 use crate::{KvCache, LabError, Model, ModelConfig, ModelOptions, OpTable, Tokenizer, Weights};
 
@@ -185,7 +185,6 @@ pub fn start(options: EngineOptions, version: &str, log: &Log) -> Result<Engine,
     let handle = EngineHandle::new(sender, Arc::clone(&shared), settings.max_queued_requests);
     let process = Process {
         pid: std::process::id(),
-        base_ns: u128::try_from(now_ms()).unwrap_or(0) * 1_000_000,
         device: facts.device.clone(),
         model_class: MODEL_CLASS.to_owned(),
         model: facts.served_model_name.clone(),

@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::app::App;
+use super::error::ApiError;
 use super::wire::control::LoadsQuery;
 use crate::log::now_ms;
 use crate::metrics::text;
@@ -20,7 +22,14 @@ use crate::metrics::text;
 const SECTIONS: [&str; 7] = ["core", "memory", "spec", "lora", "disagg", "queues", "all"];
 const GB: f64 = (1_u64 << 30) as f64;
 
-pub(crate) async fn loads(State(app): State<Arc<App>>, Query(query): Query<LoadsQuery>) -> Response {
+pub(crate) async fn loads(
+    State(app): State<Arc<App>>,
+    query: Result<Query<LoadsQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(error) => return ApiError::bad("query", error.body_text()).into_response(),
+    };
     let began = Instant::now();
     let response = answer(&app, &query);
     app.engine.shared.metrics.loads_duration.observe(began.elapsed().as_secs_f64());

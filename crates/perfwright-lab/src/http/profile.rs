@@ -1,6 +1,6 @@
 //! `/start_profile` and `/stop_profile`.
 
-use std::path::PathBuf;
+use std::path::{self, Component, Path, PathBuf};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -68,12 +68,32 @@ fn request(app: &App, body: ProfileBody) -> Result<ProfileRequest, ApiError> {
         return Err(ApiError::bad("profile_id", "Names of profiles are letters, digits, `.`, `_` and `-`."));
     }
     Ok(ProfileRequest {
-        output_dir: body.output_dir.map_or_else(|| app.settings.profile_dir.clone(), PathBuf::from),
+        output_dir: folder(&app.settings.profile_dir, body.output_dir.as_deref().unwrap_or_default())?,
         id,
         num_steps: Some(num_steps.unwrap_or(MAX_STEPS)),
         start_step: number("start_step", body.start_step.as_ref())?,
         by_stage: body.profile_by_stage.unwrap_or(false),
     })
+}
+
+/// The folder a client asked for. Only what lies in the server's own folder for profiles: a request must not choose
+/// where on the disk the server writes.
+fn folder(root: &Path, asked: &str) -> Result<PathBuf, ApiError> {
+    let asked = Path::new(asked);
+    let inside = if asked.is_absolute() {
+        path::absolute(root).ok().and_then(|root| asked.strip_prefix(root).ok().map(Path::to_owned))
+    } else {
+        Some(asked.to_owned())
+    };
+    inside
+        .filter(|path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)))
+        .map(|path| root.join(path))
+        .ok_or_else(|| {
+            ApiError::bad(
+                "output_dir",
+                "output_dir must lie in the server's folder for profiles; start the server with another --profile-dir.",
+            )
+        })
 }
 
 /// A number, or the text of one.
@@ -84,4 +104,29 @@ fn number(param: &'static str, value: Option<&Value>) -> Result<Option<u64>, Api
         Some(other) => other.as_u64(),
     };
     parsed.map(Some).ok_or_else(|| ApiError::bad(param, format!("{param} must be a whole number.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_stay_in_their_folder() {
+        let root = Path::new("/srv/profiles");
+        for (asked, is) in [
+            ("", "/srv/profiles"),
+            ("a/b", "/srv/profiles/a/b"),
+            ("./a", "/srv/profiles/a"),
+            ("/srv/profiles", "/srv/profiles"),
+            ("/srv/profiles/a", "/srv/profiles/a"),
+        ] {
+            assert_eq!(folder(root, asked).unwrap(), Path::new(is), "{asked:?}");
+        }
+        for asked in ["..", "a/../../b", "/", "/etc", "/srv/profiles2", "/srv/profiles/../x"] {
+            assert_eq!(folder(root, asked).unwrap_err().param, Some("output_dir"), "{asked:?}");
+        }
+        assert_eq!(folder(Path::new("here"), "a").unwrap(), Path::new("here/a"));
+        let absolute = path::absolute("here/a").unwrap();
+        assert_eq!(folder(Path::new("here"), absolute.to_str().unwrap()).unwrap(), Path::new("here/a"));
+    }
 }

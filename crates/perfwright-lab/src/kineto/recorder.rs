@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::panic::Location;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -22,7 +22,9 @@ const MAX_OPS: usize = 1_000_000;
 pub(crate) struct Profile {
     request: ProfileRequest,
     process: Process,
+    /// Zero of its times, and the same moment in nanoseconds since 1970.
     epoch: Instant,
+    base_ns: u128,
     /// Number of the next pass of the engine.
     step: u64,
     prefill: Vec<PassEvent>,
@@ -53,6 +55,7 @@ pub(crate) struct Sampled {
 #[derive(Debug)]
 pub(crate) struct Finished {
     process: Process,
+    base_ns: u128,
     folder: PathBuf,
     files: Vec<(String, Vec<PassEvent>)>,
 }
@@ -64,7 +67,9 @@ impl Profile {
         let folder = &request.output_dir;
         fs::create_dir_all(folder).map_err(|e| format!("cannot create {}: {e}", folder.display()))?;
         let (prefill, decode) = (Vec::new(), Vec::new());
-        Ok(Self { request, process, epoch: Instant::now(), step, prefill, decode, ops: 0 })
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (epoch, base_ns) = (Instant::now(), since_1970.as_nanos());
+        Ok(Self { request, process, epoch, base_ns, step, prefill, decode, ops: 0 })
     }
 
     fn passes(&mut self, mode: Mode) -> &mut Vec<PassEvent> {
@@ -105,7 +110,7 @@ impl Profile {
         } else {
             vec![(name(""), self.prefill)]
         };
-        Finished { process: self.process, folder: self.request.output_dir, files }
+        Finished { process: self.process, base_ns: self.base_ns, folder: self.request.output_dir, files }
     }
 }
 
@@ -153,7 +158,7 @@ impl Finished {
         let mut written = Vec::new();
         for (name, passes) in &self.files {
             let path = self.folder.join(name);
-            write_file(&path, &self.process, passes)
+            write_file(&path, &self.process, self.base_ns, passes)
                 .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
             written.push(path);
         }
@@ -161,11 +166,11 @@ impl Finished {
     }
 }
 
-fn write_file(path: &Path, process: &Process, passes: &[PassEvent]) -> io::Result<()> {
+fn write_file(path: &Path, process: &Process, base_ns: u128, passes: &[PassEvent]) -> io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".part");
     let mut out = GzEncoder::new(BufWriter::new(File::create(&partial)?), Compression::new(4));
-    writer::write(&mut out, process, passes)?;
+    writer::write(&mut out, process, base_ns, passes)?;
     out.finish()?.flush()?;
     fs::rename(&partial, path)
 }

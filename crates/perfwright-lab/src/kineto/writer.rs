@@ -51,8 +51,6 @@ pub struct PassEvent {
 pub struct Process {
     /// Process id.
     pub pid: u32,
-    /// Nanoseconds since 1970 of the trace's zero.
-    pub base_ns: u128,
     /// What computes, such as `CPU, 2 threads`.
     pub device: String,
     /// Class of the model, such as `LabForCausalLM`.
@@ -64,11 +62,11 @@ pub struct Process {
 /// The lane that kernels are shown on.
 const STREAM: u32 = 7;
 
-/// Writes one trace file's JSON.
+/// Writes one trace file's JSON. `base_ns` is the trace's zero in nanoseconds since 1970.
 ///
 /// # Errors
 /// What `out` gives.
-pub fn write(out: &mut impl Write, process: &Process, passes: &[PassEvent]) -> io::Result<()> {
+pub fn write(out: &mut impl Write, process: &Process, base_ns: u128, passes: &[PassEvent]) -> io::Result<()> {
     let text = |value: &str| serde_json::Value::from(value).to_string();
     write!(
         out,
@@ -77,7 +75,7 @@ pub fn write(out: &mut impl Write, process: &Process, passes: &[PassEvent]) -> i
          \"baseTimeNanoseconds\": {},\n  \"traceEvents\": [\n",
         text(&process.device),
         text(&process.model),
-        process.base_ns
+        base_ns
     )?;
     let mut events = Events { out, pid: process.pid, next: 1, index: 0, first: true };
     events.names(&process.device)?;
@@ -276,7 +274,6 @@ mod tests {
     fn every_kernel_has_a_launch_an_operator_and_a_frame() {
         let process = Process {
             pid: 41,
-            base_ns: 5,
             device: "CPU \"x\"".to_owned(),
             model_class: "LabForCausalLM".to_owned(),
             model: "tiny".to_owned(),
@@ -289,10 +286,11 @@ mod tests {
             ops: vec![op(None, 1_500, 2_000), op(Some(0), 2_000, 3_001), op(Some(1), 3_001, 4_000)],
         };
         let mut bytes = Vec::new();
-        write(&mut bytes, &process, &[pass]).unwrap();
+        write(&mut bytes, &process, 5, &[pass]).unwrap();
         let trace: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let events = trace["traceEvents"].as_array().unwrap();
         let of = |cat: &str| events.iter().filter(|e| e["cat"] == cat).collect::<Vec<_>>();
+        assert_eq!(trace["baseTimeNanoseconds"], 5);
         assert_eq!(of("kernel").len(), 3);
         for kernel in of("kernel") {
             let launch = of("cuda_runtime")

@@ -31,10 +31,18 @@ fn malformed(path: &Path, place: impl Into<String>, cause: impl Into<String>) ->
     LabError::Malformed { path: path.to_owned(), place: place.into(), cause: cause.into() }
 }
 
+/// Opens a regular file. Opening a pipe would wait for its writer, and a device has no end.
+fn open(path: &Path) -> Result<File, LabError> {
+    if !std::fs::metadata(path).map_err(io("read", path))?.is_file() {
+        return Err(malformed(path, "kind", "is not a regular file"));
+    }
+    File::open(path).map_err(io("read", path))
+}
+
 /// Reads a whole file that has at most `max` bytes.
 pub(crate) fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, LabError> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(io("read", path))?;
+    let file = open(path)?;
     file.take(max + 1).read_to_end(&mut bytes).map_err(io("read", path))?;
     if bytes.len() as u64 > max {
         return Err(malformed(path, "size", format!("more than {max} bytes")));
@@ -79,7 +87,7 @@ impl Folder {
                 hint: "F32, F16 or BF16".into(),
             });
         }
-        let mut file = File::open(path).map_err(io("read", path))?;
+        let mut file = open(path)?;
         file.seek(SeekFrom::Start(entry.start)).map_err(io("read", path))?;
         let mut bytes = vec![0; entry.len];
         file.read_exact(&mut bytes).map_err(io("read", path))?;
@@ -89,7 +97,7 @@ impl Folder {
 
 fn read_header(path: &Path) -> Result<BTreeMap<String, Entry>, LabError> {
     let refused = |r: Refusal| malformed(path, r.place, r.cause);
-    let mut file = File::open(path).map_err(io("read", path))?;
+    let mut file = open(path)?;
     let file_len = file.metadata().map_err(io("read", path))?.len();
     let mut first = [0; 8];
     file.read_exact(&mut first).map_err(|e| malformed(path, "byte 0", e.to_string()))?;

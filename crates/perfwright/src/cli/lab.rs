@@ -190,7 +190,9 @@ pub struct ServeArgs {
         value_parser = clap::value_parser!(u8).range(0..=3))]
     pub log_requests_level: u8,
 
-    /// Folder for profiles that name none
+    /// Folder that profiles are written to
+    ///
+    /// The output_dir of /start_profile is a folder in it; any other place is refused.
     #[arg(long, value_name = "DIR", default_value = "profiles", help_heading = "Logs")]
     pub profile_dir: PathBuf,
 

@@ -220,7 +220,8 @@ Events: stop, pre-tool-use, post-tool-use, user-prompt-submit, session-start.
 Whatever is not understood blocks (exit 2) where a campaign is under way or its records are damaged, and passes with a
 note on standard error elsewhere. A stop may take as long as tests and reviewer do: give it a long time-out.
 
-Examples (hooks.json of either host):
+Examples:
+  hooks.json of either host:
   {\"hooks\":{\"Stop\":[{\"hooks\":[{\"type\":\"command\",\"command\":\"perfwright loop hook stop\",\"timeout\":21600}]}],
             \"PreToolUse\":[{\"matcher\":\"*\",\"hooks\":[{\"type\":\"command\",\"command\":\"perfwright loop hook pre-tool-use\"}]}]}}")]
 pub struct HookArgs {

@@ -42,15 +42,19 @@ fn serve(args: &ServeArgs, context: &mut Context) -> Outcome {
             signal(SignalKind::terminate()).map_err(|e| outside("cannot wait for signals", &e))?;
         let mut interrupt =
             signal(SignalKind::interrupt()).map_err(|e| outside("cannot wait for signals", &e))?;
-        let mut server =
-            server::start(engine, http, env!("PW_VERSION"), log).await.map_err(|e| diagnostic(&e))?;
-        context.text(&format!("listening on http://{}\n", server.address()))?;
         let stopped = async {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
         };
+        tokio::pin!(stopped);
+        let mut server = tokio::select! {
+            server = server::start(engine, http, env!("PW_VERSION"), log) => server.map_err(|e| diagnostic(&e))?,
+            // Nobody was told that it answers, so there is nothing to end in order.
+            () = &mut stopped => return Ok(Exit::Done),
+        };
+        context.text(&format!("listening on http://{}\n", server.address()))?;
         finish(&mut server, stopped).await?;
         server.shut_down().await;
         Ok(Exit::Done)

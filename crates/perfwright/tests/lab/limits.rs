@@ -79,3 +79,19 @@ fn slow_and_silent_clients_are_cut_off() {
     let _ = stream.write_all(head.as_bytes());
     assert_eq!(Reply::read(stream).unwrap().status, 431);
 }
+
+#[test]
+fn odd_paths_and_queries_are_answered_in_json() {
+    let lab = Lab::start(&[]);
+    for (path, status) in [
+        ("/v1/models/%00%ff", 400),
+        ("/v1/models/none", 404),
+        ("/v1/loads?dp_rank=x", 400),
+        ("/v1/loads?dp_rank=1&dp_rank=2", 400),
+        ("/%ff", 404),
+    ] {
+        let answer = lab.get(path);
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        assert!(answer.json()["error"]["message"].is_string(), "{path}: {}", answer.body);
+    }
+}

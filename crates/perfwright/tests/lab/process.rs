@@ -33,6 +33,15 @@ fn what_cannot_start_says_why() {
 }
 
 #[test]
+fn a_pipe_for_weights_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("mkfifo").arg(folder.path().join("config.json")).status().unwrap();
+    assert!(made.success());
+    let (code, text) = fails(&["--weights", folder.path().to_str().unwrap(), "--port", "0"]);
+    assert_eq!((code, text.contains("is not a regular file")), (4, true), "{text}");
+}
+
+#[test]
 fn the_startup_log_states_terms_that_add_up() {
     let lab = Lab::start(&["--ops", "fused", "--max-total-tokens", "4096"]);
     let (code, log) = lab.terminate();

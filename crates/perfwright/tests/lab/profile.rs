@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -23,6 +24,17 @@ fn generate(lab: &Lab) -> Value {
     let answer = lab.post("/generate", &json!({"text": ["ab", "cdefgh"], "sampling_params": params})).json();
     let of = |n: usize| answer[n]["output_ids"].clone();
     json!([of(0), of(1)])
+}
+
+fn now_ns() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
+}
+
+/// The zero of a profile's times.
+fn base_ns(file: &Path) -> u128 {
+    let trace: Value =
+        serde_json::from_reader(flate2::read::GzDecoder::new(std::fs::File::open(file).unwrap())).unwrap();
+    trace["baseTimeNanoseconds"].as_u64().unwrap().into()
 }
 
 fn wait_for(lab: &Lab, file: PathBuf) -> PathBuf {
@@ -56,11 +68,12 @@ fn steps(triage: &Value) -> Vec<(String, u64, u64)> {
 fn triage_and_pipeline_understand_a_profile() {
     for ops in ["naive", "fused"] {
         let folder = tempfile::tempdir().unwrap();
-        let lab = Lab::start(&["--ops", ops]);
+        let lab = Lab::start(&["--ops", ops, "--profile-dir", folder.path().to_str().unwrap()]);
         let before = generate(&lab);
         let body = json!({
             "output_dir": folder.path(), "profile_id": "p", "num_steps": "100", "activities": ["CPU", "GPU"],
         });
+        let begun = now_ns();
         assert_eq!(lab.post("/start_profile", &body).status, 200);
         assert_eq!(lab.post("/start_profile", &body).status, 400, "one at a time");
         assert_eq!(generate(&lab), before, "profiling changes no number");
@@ -68,7 +81,11 @@ fn triage_and_pipeline_understand_a_profile() {
         assert_eq!(stopped.body, "Stop profiling. This will take some time.\n");
         assert_eq!(lab.post("/stop_profile", &json!({})).status, 400);
         let file = wait_for(&lab, folder.path().join("p-TP-0.trace.json.gz"));
+        let base = base_ns(&file);
+        assert!((begun..now_ns()).contains(&base), "{base} is not within the profile, begun at {begun}");
         let triage = triage(&file);
+        let input = &triage["inputs"][0];
+        assert_eq!((&input["framework"], &input["vendor"]), (&json!("perfwright-lab"), &json!("cpu")));
         // The two prompts may come into one pass or two; what they hold is the same.
         let steps = steps(&triage);
         let tokens = |class: &str| steps.iter().filter(|s| s.0 == class).map(|s| s.2).sum::<u64>();
@@ -89,16 +106,16 @@ fn triage_and_pipeline_understand_a_profile() {
 #[test]
 fn stages_are_apart_and_a_profile_ends_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let lab = Lab::start(&[]);
+    let lab = Lab::start(&["--profile-dir", folder.path().to_str().unwrap()]);
     let body = json!({
-        "output_dir": folder.path(), "profile_id": "s", "num_steps": 2, "profile_by_stage": true,
+        "output_dir": "stages", "profile_id": "s", "num_steps": 2, "profile_by_stage": true,
         "profile_prefix": "run",
     });
     assert_eq!(lab.post("/start_profile", &body).status, 200);
     generate(&lab);
     generate(&lab);
     for (stage, class) in [("EXTEND", "prefill"), ("DECODE", "decode")] {
-        let file = wait_for(&lab, folder.path().join(format!("run-s-TP-0-{stage}.trace.json.gz")));
+        let file = wait_for(&lab, folder.path().join(format!("stages/run-s-TP-0-{stage}.trace.json.gz")));
         let steps = steps(&triage(&file));
         assert_eq!(steps.len(), 2);
         assert!(steps.iter().all(|step| step.0 == class), "{steps:?}");
@@ -109,6 +126,8 @@ fn stages_are_apart_and_a_profile_ends_by_itself() {
         json!({"num_steps": 0}),
         json!({"activities": ["RPD"]}),
         json!({"output_dir": "/proc/none"}),
+        json!({"output_dir": ".."}),
+        json!({"output_dir": "stages/run-s-TP-0-EXTEND.trace.json.gz"}),
     ] {
         assert_eq!(lab.post("/start_profile", &wrong).status, 400, "{wrong}");
     }

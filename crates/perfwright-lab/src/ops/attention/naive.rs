@@ -7,36 +7,37 @@ use crate::ops::lanes::Lanes;
 use crate::ops::math::{LANES, exp, sum_lanes};
 use crate::ops::packed::PANEL;
 use crate::ops::pool::Context;
-use crate::ops::simd::{fma, for_simd};
+use crate::ops::simd::for_simd;
+
+/// Sums that do not wait for each other: a processor starts several multiply-adds before the first one is done. Pages
+/// are multiples of it, so that a term's chain depends on its position alone.
+const CHAINS: usize = 4;
 
 #[inline(always)]
 fn rows_of_head<V: Lanes>(a: &Attention<'_>, rows: Range<usize>, head: usize, out: Shared<'_>) {
     let kv_head = head / a.group;
     let mut scores = Vec::new();
+    let mut sums = vec![[[0.0f32; PANEL]; CHAINS]; a.layer.head_dim / PANEL];
     for row in rows {
         let len = a.positions[row] + 1;
         scores.clear();
         scores.resize(len.next_multiple_of(PANEL), 0.0);
         score::<V>(a, row, head, kv_head, &mut scores);
         softmax::<V>(&mut scores[..len]);
-        weigh::<V>(a, row, kv_head, &scores[..len], a.output(out, row, head));
+        weigh::<V>(a, row, kv_head, &scores[..len], &mut sums, a.output(out, row, head));
     }
 }
 
-/// `scores[j] = scale * sum_d q[d] * k[j, d]`.
+/// `scores[j] = scale * sum_d q[d] * k[j, d]`, summed in [`CHAINS`] chains over `d`.
 #[inline(always)]
 fn score<V: Lanes>(a: &Attention<'_>, row: usize, head: usize, kv_head: usize, scores: &mut [f32]) {
     let q = a.query(row, head);
     let (slots, _) = scores.as_chunks_mut::<PANEL>();
     for i in 0..slots.len() {
         let keys = a.layer.key_panel(a.pages[row], i * PANEL, kv_head);
-        let q = &q[..keys.len()];
-        let mut sum = [0.0f32; PANEL];
-        for d in 0..keys.len() {
-            for lane in 0..PANEL {
-                sum[lane] = fma::<V>(keys[d][lane], q[d], sum[lane]);
-            }
-        }
+        let mut sums = [[0.0f32; PANEL]; CHAINS];
+        add_products::<V>(keys, &q[..keys.len()], &mut sums);
+        let sum = joined(sums);
         for lane in 0..PANEL {
             slots[i][lane] = sum[lane] * a.scale;
         }
@@ -74,27 +75,68 @@ fn softmax<V: Lanes>(scores: &mut [f32]) {
     }
 }
 
-/// `out[d] = sum_j p[j] * v[j, d]`.
+/// `out[d] = sum_j p[j] * v[j, d]`, summed in [`CHAINS`] chains over `j`, page by page, so that a page's values are read
+/// in the order in which they lie in memory.
 #[inline(always)]
-fn weigh<V: Lanes>(a: &Attention<'_>, row: usize, kv_head: usize, p: &[f32], out: &mut [f32]) {
+fn weigh<V: Lanes>(
+    a: &Attention<'_>,
+    row: usize,
+    kv_head: usize,
+    p: &[f32],
+    sums: &mut [[[f32; PANEL]; CHAINS]],
+    out: &mut [f32],
+) {
     let page = a.layer.page_size;
+    sums.fill([[0.0; PANEL]; CHAINS]);
+    let mut start = 0;
+    while start < p.len() {
+        let p = &p[start..p.len().min(start + page)];
+        for block in 0..sums.len() {
+            let values = a.layer.value_panel(a.pages[row], start, p.len(), kv_head, block);
+            add_products::<V>(&values[..p.len()], p, &mut sums[block]);
+        }
+        start += page;
+    }
     let (out, _) = out.as_chunks_mut::<PANEL>();
     for block in 0..out.len() {
-        let mut sum = [0.0f32; PANEL];
-        let mut start = 0;
-        while start < p.len() {
-            let p = &p[start..p.len().min(start + page)];
-            let values = a.layer.value_panel(a.pages[row], start, p.len(), kv_head, block);
-            let values = &values[..p.len()];
-            for j in 0..p.len() {
-                for lane in 0..PANEL {
-                    sum[lane] = fma::<V>(values[j][lane], p[j], sum[lane]);
-                }
-            }
-            start += page;
-        }
-        out[block] = sum;
+        out[block] = joined(sums[block]);
     }
+}
+
+/// `sums[i % CHAINS] += rows[i] * x[i]`.
+#[inline(always)]
+fn add_products<V: Lanes>(rows: &[[f32; PANEL]], x: &[f32], sums: &mut [[f32; PANEL]; CHAINS]) {
+    let (row_blocks, row_rest) = rows.as_chunks::<CHAINS>();
+    let (x_blocks, x_rest) = x.as_chunks::<CHAINS>();
+    // Loops and no closures: a closure is not compiled for the wider instructions.
+    let mut acc = [V::load(&sums[0]); CHAINS];
+    for c in 1..CHAINS {
+        acc[c] = V::load(&sums[c]);
+    }
+    for i in 0..row_blocks.len() {
+        let x = x_blocks[i];
+        for c in 0..CHAINS {
+            acc[c] = V::load(&row_blocks[i][c]).mul_add(x[c], acc[c]);
+        }
+    }
+    for c in 0..row_rest.len() {
+        acc[c] = V::load(&row_rest[c]).mul_add(x_rest[c], acc[c]);
+    }
+    for c in 0..CHAINS {
+        acc[c].store(&mut sums[c]);
+    }
+}
+
+/// The chains' sum, always in the same order.
+#[inline(always)]
+fn joined(sums: [[f32; PANEL]; CHAINS]) -> [f32; PANEL] {
+    let mut all = sums[0];
+    for c in 1..CHAINS {
+        for lane in 0..PANEL {
+            all[lane] += sums[c][lane];
+        }
+    }
+    all
 }
 
 for_simd! { fn rows_of_head_simd(a: &Attention<'_>, rows: Range<usize>, head: usize, out: Shared<'_>) = rows_of_head; }
