@@ -44,7 +44,7 @@ Examples:
   perfwright bench search plan.yaml --dry-run
   perfwright bench search plan.yaml --dry-run --help-dir artifacts/help --format json
   perfwright bench search plan.yaml --run-dir runs/qwen3
-  perfwright bench search examples/search-lab.yaml --run-dir runs/lab
+  perfwright bench search docs/search-lab.yaml --run-dir runs/lab
 
 Exit codes: 0 a winner or a tie, 1 inconclusive or no winner, 3 a server ran on another path than its flags ask for, 5 a
 server cannot be started at all, 130 interrupted. After 5, 130 or a kill the same command goes on where it was.")]
