@@ -126,7 +126,10 @@ fn search_shows_its_plan_and_names_faults() {
         "vllm serve org/m --max-model-len 4096 --max-num-seqs 16 --dtype auto"
     );
     assert_eq!(answer["frameworks"][0]["coverage"]["never_tried"], json!([]));
-    assert_eq!(shell.run(&["bench", "search", "plan.yaml"]).code, 2);
+    // A search whose server's program is not there ends outside, and says so.
+    let ran = shell.run(&["bench", "search", "plan.yaml", "--run-dir", "r"]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot start \"vllm\""), "{}", ran.stderr);
     std::fs::create_dir(shell.dir.path().join("help")).unwrap();
     write(
         "help/vllm_serve_all.txt",
