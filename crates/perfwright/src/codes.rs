@@ -149,6 +149,10 @@ codes! {
     BENCH_WORKLOAD = Code::error("PW0415", Exit::Input);
     /// A benchmark was stopped.
     BENCH_INTERRUPTED = Code::error("PW0416", Exit::Interrupted);
+    /// A question set cannot be used.
+    BENCH_QUESTIONS = Code::error("PW0417", Exit::Input);
+    /// Too many questions have no usable answer.
+    BENCH_ACCURACY_UNUSABLE = Code::error("PW0418", Exit::HardStop);
     /// A file of benchmark rows or results cannot be read.
     BENCH_ROWS_UNREADABLE = Code::error("PW0440", Exit::Input);
     /// Benchmark rows may not be compared.

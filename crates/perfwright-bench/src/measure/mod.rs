@@ -19,6 +19,7 @@ pub use csv::csv;
 pub use dist::Dist;
 pub use facts::{ClientFacts, ServerFacts};
 pub use figures::{Evidence, FiguresError, figures};
+pub(crate) use gate::differs;
 pub use gate::{ANSWERED, CLIENT, FIGURES, GATES, SLA_CERTIFIED, names};
 pub use record::{Phase, Record, read_records, write_records};
 pub use render::document;

@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 use super::bench_ab::{refused, told};
 use super::bench_rows::threshold;
-use super::bench_run::{endpoint, progress_line, watch_for_interrupt};
+use super::bench_run::{progress_line, watch_for_interrupt};
 use super::bench_search::{invalid, read_text};
 use super::bench_search_live::{broken, failed, finished, hardware, machine, offering};
 use crate::cli::bench_decide::{AbLiveArgs, BenchAbArgs};
@@ -204,7 +204,7 @@ fn stated_load(live: &AbLiveArgs) -> Conditions {
     Conditions {
         question: String::new(),
         url: String::new(),
-        endpoint: endpoint(live.endpoint).to_owned(),
+        endpoint: live.endpoint.name().to_owned(),
         model: live.model.clone(),
         workload: Spec::Random { input_len: live.input_len, output_len: live.output_len, range_ratio: 1.0 },
         max_concurrency: live.concurrency.filter(|_| arrival.is_open()),
