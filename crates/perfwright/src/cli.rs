@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod bench_accuracy;
 pub mod bench_decide;
+pub mod bench_path;
 pub mod bench_run;
 pub mod lab;
 pub mod loops;

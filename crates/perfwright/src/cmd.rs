@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod bench_ab;
 mod bench_accuracy;
 mod bench_compare;
+mod bench_path;
 mod bench_rows;
 mod bench_run;
 mod bench_search;

@@ -34,7 +34,7 @@ pub(super) fn recompute(
     let server = json(&name, &bytes)?;
     let (name, bytes) = get(RECORDS)?;
     let records = read_records(&bytes).map_err(|(line, e)| format!("{name}: line {line}: {e}"))?;
-    Ok(figures(&Evidence { conditions, records, client, server, counters: None }))
+    Ok(figures(&Evidence { conditions, records, client, server, counters: None, path: None }))
 }
 
 /// The same through the evidence that gates see.

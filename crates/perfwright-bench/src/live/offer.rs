@@ -117,6 +117,7 @@ pub(super) fn conditions(plan: &Plan, trial: &Trial, workload: &Spec, url: &str)
         limits: Limits::for_sla(&sla),
         sla,
         client_threads: CLIENT_THREADS,
+        path: crate::measure::PathDemand::default(),
     }
 }
 

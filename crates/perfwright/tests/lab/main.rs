@@ -8,6 +8,7 @@ mod http;
 mod limits;
 mod native;
 mod openai;
+mod path;
 mod process;
 mod profile;
 mod server;
