@@ -13,6 +13,7 @@ pub mod model;
 pub mod record;
 pub mod run;
 pub mod trace;
+pub mod trace_capture;
 
 use std::path::PathBuf;
 

@@ -21,5 +21,6 @@ pub(crate) mod run;
 mod run_share;
 pub(crate) mod schemas;
 pub(crate) mod trace;
+mod trace_capture;
 mod trace_compare;
 mod trace_map;

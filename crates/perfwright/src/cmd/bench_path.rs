@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use perfwright_bench::load::Access;
 use perfwright_bench::measure::{PathDemand, PathFacts, demanded, side};
 use perfwright_bench::render::shlex;
 use perfwright_logs::path::{Field, PATH_EVIDENCE, PathReport, Side};
@@ -76,6 +77,12 @@ pub(super) fn look(
     let log = demand.log.is_some().then_some((&digest, &reader));
     let own = side(&catalog, &PathFacts { name: "server", argv: &demand.command, log, told });
     Ok(demanded(demand, own, others.to_vec()))
+}
+
+/// What the server told before and, where it was asked again, after.
+pub(super) fn told<'a>(before: &'a Access, after: Option<&'a Access>) -> Vec<(&'a Value, &'static str)> {
+    let all = [(Some(before), "/server_info before"), (after, "/server_info after")];
+    all.into_iter().filter_map(|(a, place)| Some((a?.info.server_info.as_ref()?, place))).collect()
 }
 
 fn feed(path: &Path, reader: &mut Reader<'_>, digest: &mut Digest) -> Result<(), Diagnostic> {

@@ -46,11 +46,7 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Outcome {
     let access = preflight(&conditions, token.as_deref()).map_err(|e| loading(&e))?;
     let others = bench_path::others(&conditions.path, context)?;
     let look = |after: Option<&Access>| {
-        let infos = [(Some(&access), "/server_info before"), (after, "/server_info after")];
-        let told: Vec<(&Value, &str)> = infos
-            .iter()
-            .filter_map(|(a, place)| Some((a.as_ref()?.info.server_info.as_ref()?, *place)))
-            .collect();
+        let told = bench_path::told(&access, after);
         bench_path::look(&conditions.path, &others, &told)
     };
     if let Some(stop) = bench_path::refused(&bench_path::reasons(&look(None)?)) {

@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod cancel;
+mod capture;
 mod faults;
 mod http;
 mod limits;
