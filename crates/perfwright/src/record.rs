@@ -55,7 +55,11 @@ fn gpus(context: &Context) -> Gpus {
         memory_bytes: d.memory_bytes,
         driver: d.driver,
     };
-    Gpus { devices: probe.devices.into_iter().map(device).collect(), reason: probe.reason }
+    Gpus {
+        devices: probe.devices.into_iter().map(device).collect(),
+        versions: probe.versions,
+        reason: probe.reason,
+    }
 }
 
 /// A file as a contract names it.
