@@ -73,7 +73,6 @@ fn slow_prefill_shows_where_it_is() {
     let stage =
         |name: &str| lab.metric("sglang:per_stage_req_latency_seconds_sum", &format!("stage=\"{name}\""));
     assert!(stage("prefill_forward") >= 0.06);
-    assert!(stage("prefill_waiting") >= 0.0, "another stage, whatever the machine makes of it");
     assert!(lab.log().contains("Faults are on: slow-prefill=60"));
 }
 
