@@ -21,13 +21,13 @@ pub(super) struct TrialPath {
 /// What command, log and `/server_info` say up to now.
 pub(super) fn side(
     catalog: &Catalog,
-    name: String,
+    name: &str,
     argv: &[String],
     log: (&Digest, &Reader<'_>),
     server_info: Option<&Value>,
 ) -> Side {
     let told: Vec<(&Value, &str)> = server_info.into_iter().map(|info| (info, "/server_info")).collect();
-    measure::side(catalog, &PathFacts { name: &name, argv, log: Some(log), told: &told })
+    measure::side(catalog, &PathFacts { name, argv, log: Some(log), told: &told })
 }
 
 /// Compares the trials of one candidate: what its flags ask for is the contract, and all its launches have to keep it.

@@ -310,8 +310,8 @@ impl<'a> Rig<'a> {
         let info = after.info.server_info.as_ref();
         let catalog = self.machine.catalog;
         let own = match &self.server {
-            Some(server) => side(catalog, name, &server.argv, (&server.digest, &server.reader), info),
-            None => side(catalog, name, &[], (&Digest::new(), &Reader::new(catalog)), info),
+            Some(server) => side(catalog, &name, &server.argv, (&server.digest, &server.reader), info),
+            None => side(catalog, &name, &[], (&Digest::new(), &Reader::new(catalog)), info),
         };
         let own = TrialPath { framework: owner.0.clone(), candidate: owner.1.clone(), side: own };
         put(journal, &format!("{dir}/{PATH}"), &own)?;
