@@ -181,6 +181,8 @@ codes! {
     BENCH_SEARCH_OTHER = Code::error("PW0450", Exit::Usage);
     /// Something else keeps the machine busy.
     BENCH_BUSY = Code::error("PW0451", Exit::HardStop);
+    /// A plan that continues no run, in a folder that holds one.
+    BENCH_NO_RESUME = Code::error("PW0452", Exit::Usage);
     /// No campaign is registered for the folder.
     LOOP_NONE = Code::error("PW0501", Exit::Usage);
     /// A campaign is under way already.

@@ -173,7 +173,7 @@ impl<'a> Rig<'a> {
         wanted: Wanted<'_>,
         journal: &mut Journal,
     ) -> Result<Option<Trialled>, SearchError> {
-        self.look(journal)?;
+        self.look(false, journal)?;
         let port = super::probe::free_port().map_err(|e| outside(format!("there is no free port: {e}")))?;
         let argv = (wanted.argv)(port).map_err(outside)?;
         let mut words = argv.clone();
@@ -207,13 +207,14 @@ impl<'a> Rig<'a> {
         }
     }
 
-    /// Looks whether the machine is quiet, and keeps what was seen beside the launch that follows.
+    /// Looks whether the machine is quiet, and keeps what was seen beside the launch that follows, or beside the visit to
+    /// a server that runs already.
     ///
     /// # Errors
     /// It is too busy to measure anything on.
-    pub(super) fn look(&mut self, journal: &mut Journal) -> Result<(), SearchError> {
+    pub(super) fn look(&mut self, theirs: bool, journal: &mut Journal) -> Result<(), SearchError> {
         let first = self.seen.is_none();
-        let seen = self.machine.quiet.look(first, self.machine.stop)?;
+        let seen = self.machine.quiet.look(first, theirs, self.machine.stop)?;
         put(journal, &format!("server/launch-{:04}/machine.json", self.next_launch), &seen)?;
         self.seen = Some(seen);
         Ok(())

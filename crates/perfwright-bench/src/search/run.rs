@@ -94,7 +94,15 @@ pub fn run(
     mut prune: impl FnMut(&Trial) -> Option<Proof>,
     mut execute: impl FnMut(&Trial, &mut Journal) -> Result<Trialled, SearchError>,
 ) -> Result<(), SearchError> {
-    while let Step::Run(trial) = next(plan, conditions, journal.done()) {
+    loop {
+        let trial = match next(plan, conditions, journal.done(), journal.screenings()) {
+            Step::Done => return Ok(()),
+            Step::Screen(decision) => {
+                journal.decide(*decision)?;
+                continue;
+            }
+            Step::Run(trial) => trial,
+        };
         let row = match prune(&trial) {
             Some(proof) => {
                 let mut row = row(plan, conditions, &trial);
@@ -110,7 +118,6 @@ pub fn run(
             return Err(SearchError::Stuck(trial.key.clone()));
         }
     }
-    Ok(())
 }
 
 fn row(plan: &Plan, conditions: &Conditions, trial: &Trial) -> Row {
