@@ -3,6 +3,7 @@
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
 pub mod bench;
+pub mod bench_accuracy;
 pub mod bench_decide;
 pub mod bench_run;
 pub mod lab;

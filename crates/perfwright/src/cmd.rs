@@ -2,6 +2,8 @@
 
 pub(crate) mod bench;
 mod bench_ab;
+mod bench_ab_live;
+mod bench_accuracy;
 mod bench_compare;
 mod bench_rows;
 mod bench_run;

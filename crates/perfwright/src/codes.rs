@@ -149,6 +149,10 @@ codes! {
     BENCH_WORKLOAD = Code::error("PW0415", Exit::Input);
     /// A benchmark was stopped.
     BENCH_INTERRUPTED = Code::error("PW0416", Exit::Interrupted);
+    /// A question set cannot be used.
+    BENCH_QUESTIONS = Code::error("PW0417", Exit::Input);
+    /// Too many questions have no usable answer.
+    BENCH_ACCURACY_UNUSABLE = Code::error("PW0418", Exit::HardStop);
     /// A file of benchmark rows or results cannot be read.
     BENCH_ROWS_UNREADABLE = Code::error("PW0440", Exit::Input);
     /// Benchmark rows may not be compared.
@@ -171,6 +175,8 @@ codes! {
     BENCH_PATH_DIFFERS = Code::error("PW0449", Exit::HardStop);
     /// The finished search of a folder answered another plan.
     BENCH_SEARCH_OTHER = Code::error("PW0450", Exit::Usage);
+    /// Something else keeps the machine busy.
+    BENCH_BUSY = Code::error("PW0451", Exit::HardStop);
     /// No campaign is registered for the folder.
     LOOP_NONE = Code::error("PW0501", Exit::Usage);
     /// A campaign is under way already.

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use perfwright_client::endpoint::{Endpoint, Form};
 use perfwright_client::exchange::{Channel, RunClock};
 use perfwright_client::failure::Failure;
+use perfwright_client::fetch::post;
 use perfwright_client::info::{ServerInfo, metrics_text};
 use perfwright_client::pool::{Pool, resolve};
 use perfwright_client::target::{Target, TargetError};
@@ -118,16 +120,29 @@ fn runtime() -> Result<tokio::runtime::Runtime, LoadError> {
 /// # Errors
 /// The address is unusable, nothing answers there, or no model is known.
 pub fn preflight(c: &Conditions, token: Option<&str>) -> Result<Access, LoadError> {
-    let target: Target = c.url.parse()?;
-    let endpoint = Endpoint::by_name(&c.endpoint).ok_or_else(|| LoadError::Endpoint(c.endpoint.clone()))?;
-    let connect_timeout = Duration::from_millis(c.timeouts.connect);
-    let unreachable = |cause| LoadError::Unreachable { url: c.url.clone(), cause };
+    reach(&c.url, &c.endpoint, &c.model, Duration::from_millis(c.timeouts.connect), token)
+}
+
+/// Reaches the server at `url` and asks what it tells of itself. An empty `model` is the first that it lists.
+///
+/// # Errors
+/// As [`preflight`].
+pub fn reach(
+    url: &str,
+    endpoint: &str,
+    model: &str,
+    connect_timeout: Duration,
+    token: Option<&str>,
+) -> Result<Access, LoadError> {
+    let target: Target = url.parse()?;
+    let endpoint = Endpoint::by_name(endpoint).ok_or_else(|| LoadError::Endpoint(endpoint.to_owned()))?;
+    let unreachable = |cause| LoadError::Unreachable { url: url.to_owned(), cause };
     runtime()?.block_on(async {
         let addresses = resolve(&target, connect_timeout).await.map_err(unreachable)?;
         let pool = Pool::new(addresses.clone(), connect_timeout);
         drop(pool.take(true).await.map_err(unreachable)?);
         let info = ServerInfo::fetch(&target, &pool, token).await;
-        let model = match (c.model.as_str(), info.first_model()) {
+        let model = match (model, info.first_model()) {
             ("", Some(model)) => model.to_owned(),
             ("", None) if endpoint == Endpoint::Generate => String::new(),
             ("", None) => return Err(LoadError::NoModel),
@@ -139,6 +154,19 @@ pub fn preflight(c: &Conditions, token: Option<&str>) -> Result<Access, LoadErro
 }
 
 impl Access {
+    /// Status and body of the answer to one body of JSON at a path.
+    ///
+    /// # Errors
+    /// No answer within `limit`, or one of more than `max_bytes`.
+    pub async fn post(
+        &self,
+        ask: (&str, Bytes),
+        max_bytes: usize,
+        limit: Duration,
+    ) -> Result<(u16, Bytes), Failure> {
+        post(&self.target, &self.pool(), ask, self.token.as_deref(), max_bytes, limit).await
+    }
+
     fn pool(&self) -> Pool {
         Pool::new(self.addresses.clone(), self.connect_timeout)
     }

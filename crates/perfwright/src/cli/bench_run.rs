@@ -15,6 +15,17 @@ pub enum EndpointArg {
     Generate,
 }
 
+impl EndpointArg {
+    /// The name in contracts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completions => "completions",
+            Self::Chat => "chat",
+            Self::Generate => "generate",
+        }
+    }
+}
+
 /// A workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WorkloadArg {

@@ -18,7 +18,7 @@ use perfwright_report::markdown;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cli::bench_run::{ArrivalArg, EndpointArg, RunArgs, WorkloadArg};
+use crate::cli::bench_run::{ArrivalArg, RunArgs, WorkloadArg};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
@@ -39,7 +39,7 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Outcome {
         context.answer(answer.document(), &answer)?;
         return Ok(Exit::Done);
     }
-    let token = token(args, context)?;
+    let token = token(args.api_key_env.as_deref(), context)?;
     // Nothing is locked for a server that is not there.
     let access = preflight(&conditions, token.as_deref()).map_err(|e| loading(&e))?;
     let contract = serde_json::to_value(&conditions).map_err(|e| internal(&e))?;
@@ -212,12 +212,7 @@ fn conditions(args: &RunArgs) -> Result<Conditions, Diagnostic> {
     Ok(Conditions {
         question: "bench run".to_owned(),
         url: args.url.clone(),
-        endpoint: match args.endpoint {
-            EndpointArg::Completions => "completions",
-            EndpointArg::Chat => "chat",
-            EndpointArg::Generate => "generate",
-        }
-        .to_owned(),
+        endpoint: args.endpoint.name().to_owned(),
         model: args.model.clone(),
         workload: workload(args)?,
         max_concurrency: args.concurrency.filter(|_| arrival.is_open()),
@@ -285,13 +280,14 @@ fn workload(args: &RunArgs) -> Result<Spec, Diagnostic> {
     })
 }
 
-fn extra_body(text: Option<&str>) -> Result<Map<String, Value>, Diagnostic> {
+pub(super) fn extra_body(text: Option<&str>) -> Result<Map<String, Value>, Diagnostic> {
     let Some(text) = text else { return Ok(Map::new()) };
     serde_json::from_str(text).map_err(|e| usage("--extra-body must be a JSON object").cause(e.to_string()))
 }
 
-fn token(args: &RunArgs, context: &Context) -> Result<Option<String>, Diagnostic> {
-    let Some(name) = &args.api_key_env else { return Ok(None) };
+/// The bearer token in the variable `name`.
+pub(super) fn token(name: Option<&str>, context: &Context) -> Result<Option<String>, Diagnostic> {
+    let Some(name) = name else { return Ok(None) };
     let pairs = context.env.text_pairs();
     let found = pairs.into_iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v);
     found.map(Some).ok_or_else(|| usage(&format!("the variable {name} of --api-key-env is not set")))
@@ -308,11 +304,11 @@ fn usage(message: &str) -> Diagnostic {
     Diagnostic::new(codes::USAGE, message)
 }
 
-fn internal(e: &serde_json::Error) -> Diagnostic {
+pub(super) fn internal(e: &serde_json::Error) -> Diagnostic {
     Diagnostic::new(codes::INTERNAL, format!("the answer cannot be written: {e}"))
 }
 
-fn pretty(value: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
+pub(super) fn pretty(value: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
     let mut json = serde_json::to_vec_pretty(value).map_err(|e| internal(&e))?;
     json.push(b'\n');
     Ok(json)
@@ -335,7 +331,7 @@ fn planning(e: &PlanError) -> Diagnostic {
     }
 }
 
-fn loading(e: &LoadError) -> Diagnostic {
+pub(super) fn loading(e: &LoadError) -> Diagnostic {
     match e {
         LoadError::Target(_) | LoadError::Endpoint(_) => usage(&e.to_string()),
         LoadError::NoModel => Diagnostic::new(codes::BENCH_UNREACHABLE, "the server lists no model")

@@ -1,6 +1,7 @@
 //! The lab as its users meet it: the process, its endpoints, its faults, its profiles.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
 
+mod accuracy;
 mod cancel;
 mod faults;
 mod http;
