@@ -16,9 +16,11 @@
 //! | how a server is started | [`render`], [`flags`] |
 //! | which candidates are tried, and what is kept of each | [`search`] |
 //! | starting their servers and measuring them | [`live`] |
+//! | profiling a running server | [`capture`] |
 
 pub mod accuracy;
 pub mod arrival;
+pub mod capture;
 pub mod decide;
 pub mod flags;
 pub mod gate;

@@ -68,6 +68,7 @@ pub fn schemas() -> Vec<(String, String)> {
             "perfwright.trace-pipeline.v1.json",
             schemars::schema_for!(perfwright_trace::pipeline::report::Pipeline),
         ),
+        ("perfwright.trace-capture.v1.json", schemars::schema_for!(perfwright_bench::capture::CaptureReport)),
         ("perfwright.trace-map.v1.json", schemars::schema_for!(perfwright_trace::map::report::TraceMap)),
         ("perfwright.trace-triage.v1.json", schemars::schema_for!(perfwright_trace::report::Triage)),
         (

@@ -7,7 +7,7 @@ use super::judge::read_answers;
 use super::prompt::{expected_text, plan};
 use super::question::read_questions;
 use super::report::AccuracyContract;
-use crate::measure::differs;
+use crate::measure::gate::differs;
 
 /// Where a run keeps what.
 pub mod names {

@@ -16,7 +16,7 @@ use perfwright_client::pool::{Pool, resolve};
 use perfwright_client::target::{Target, TargetError};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::conditions::Conditions;
+use super::conditions::{Conditions, Millis};
 use super::dispatch::dispatch;
 use super::plan::Plan;
 use super::worker::{Job, Live, Start, Used, session, turn_body, work};
@@ -172,8 +172,13 @@ impl Access {
     }
 
     fn channel(&self, c: &Conditions) -> Result<Channel, LoadError> {
-        Channel::new(&self.target, self.endpoint, self.pool(), c.timeouts.timeouts(), self.token.as_deref())
-            .map_err(|cause| LoadError::Unreachable { url: c.url.clone(), cause })
+        self.channel_with(c.timeouts, &c.url)
+    }
+
+    /// A channel to the endpoint with these time limits; `url` is the server's name in messages.
+    pub(crate) fn channel_with(&self, limits: Millis, url: &str) -> Result<Channel, LoadError> {
+        Channel::new(&self.target, self.endpoint, self.pool(), limits.timeouts(), self.token.as_deref())
+            .map_err(|cause| LoadError::Unreachable { url: url.to_owned(), cause })
     }
 
     /// What the server told of itself, for the record.

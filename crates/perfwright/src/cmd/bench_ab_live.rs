@@ -12,6 +12,7 @@ use perfwright_bench::gate::judged_again;
 use perfwright_bench::live::ab::{AbPlan, Contender, Event, PROCEDURE, run as measure};
 use perfwright_bench::live::{conditions, workloads};
 use perfwright_bench::load::{Conditions, Limits, Millis, Salt};
+use perfwright_bench::measure::PathDemand;
 use perfwright_bench::plan::node::MAX_BYTES as MAX_PLAN;
 use perfwright_bench::plan::{Plan, read_plan};
 use perfwright_bench::rows::Row;
@@ -220,5 +221,6 @@ fn stated_load(live: &AbLiveArgs) -> Conditions {
         limits: Limits::for_sla(&[]),
         sla: Vec::new(),
         client_threads: 1,
+        path: PathDemand::default(),
     }
 }

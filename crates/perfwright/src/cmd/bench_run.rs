@@ -10,14 +10,16 @@ use perfwright_bench::load::{
     Taken, drive, plan, preflight,
 };
 use perfwright_bench::measure::{
-    BenchRun, Evidence, GATES, Sla, csv, document, figures, names, plan_requests, write_records,
+    BenchRun, Evidence, GATES, Sla, csv, document, figures, is_stated, names, plan_requests, write_records,
 };
 use perfwright_bench::workload::{InputFile, Spec, WorkloadError};
-use perfwright_evidence::{CONTRACT, Rule, sha256_hex};
+use perfwright_evidence::{CONTRACT, Gate, Rule, sha256_hex};
+use perfwright_logs::path::PATH_EVIDENCE;
 use perfwright_report::markdown;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::bench_path;
 use crate::cli::bench_run::{ArrivalArg, RunArgs, WorkloadArg};
 use crate::codes;
 use crate::context::{Context, Outcome};
@@ -40,8 +42,16 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Outcome {
         return Ok(Exit::Done);
     }
     let token = token(args.api_key_env.as_deref(), context)?;
-    // Nothing is locked for a server that is not there.
+    // Nothing is locked for a server that is not there, or is not the one that is meant.
     let access = preflight(&conditions, token.as_deref()).map_err(|e| loading(&e))?;
+    let others = bench_path::others(&conditions.path, context)?;
+    let look = |after: Option<&Access>| {
+        let told = bench_path::told(&access, after);
+        bench_path::look(&conditions.path, &others, &told)
+    };
+    if let Some(stop) = bench_path::refused(&bench_path::reasons(&look(None)?)) {
+        return Err(stop);
+    }
     let contract = serde_json::to_value(&conditions).map_err(|e| internal(&e))?;
     let dir = run_dir(args.run_dir.as_deref(), "bench", conditions.workload.name(), context);
     let mut recording = Recording::start(&dir, "bench run", contract, context)?;
@@ -58,12 +68,22 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Outcome {
             recording.input("inputs/dataset", &file.path)?;
         }
         let taken = measure(&conditions, &access, plan, context)?;
+        // A server that is gone by now states no more than it did.
+        let path = look(preflight(&conditions, token.as_deref()).ok().as_ref())?;
+        if is_stated(&path) {
+            recording.measured(PATH_EVIDENCE, &pretty(&path)?, "application/json", None)?;
+        }
         record(&mut recording, &access, &taken)?;
     }
     let answer = answer(&mut recording)?;
     let rule = if conditions.sla.is_empty() { Rule::AnsweredV1 } else { Rule::AllPassV1 };
-    recording.decide(GATES, rule, context)?;
+    let gates: Vec<Gate> = GATES.iter().chain(perfwright_logs::path::GATES).copied().collect();
+    recording.decide(&gates, rule, context)?;
     context.answer(document(&answer), &answer)?;
+    if let Some(stop) = bench_path::refused(&answer.path.stops) {
+        context.tell(&stop);
+        return Ok(stop.code.exit);
+    }
     Ok(told(&answer, context))
 }
 
@@ -233,6 +253,7 @@ fn conditions(args: &RunArgs) -> Result<Conditions, Diagnostic> {
         sla,
         limits,
         client_threads: args.client_threads.clamp(1, 256),
+        path: bench_path::demand(&args.path)?,
     })
 }
 

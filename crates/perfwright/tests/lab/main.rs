@@ -3,11 +3,13 @@
 
 mod accuracy;
 mod cancel;
+mod capture;
 mod faults;
 mod http;
 mod limits;
 mod native;
 mod openai;
+mod path;
 mod process;
 mod profile;
 mod server;
