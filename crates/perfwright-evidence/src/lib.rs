@@ -65,7 +65,7 @@ pub use gate::{DuplicateGate, EvidenceError, EvidenceSet, Gate, GateResult, Regi
 pub use git::{Repo, RepoState};
 pub use hash::{is_sha256_hex, sha256_hex};
 pub use host::{Gpu, Gpus, Host};
-pub use ledger_view::{LedgerEvent, LedgerView, ledger_tail, read_ledger};
+pub use ledger_view::{LedgerEvent, LedgerView, ledger_of, ledger_tail, read_ledger};
 pub use limits::{Limits, REFERENCE_ABOVE_BYTES};
 pub use lock::{LockError, LockPlace, writer_of};
 pub use model::{
