@@ -1,20 +1,27 @@
 //! The gates of this crate.
 
-use perfwright_evidence::{Basis as Recorded, EvidenceError, EvidenceSet, Gate, GateResult};
+use perfwright_evidence::{Basis as Recorded, CONTRACT, EvidenceError, EvidenceSet, Gate, GateResult};
 use serde_json::Value;
 
+use crate::decide::paired::{Answer, Done, Terms, judge};
 use crate::decide::report::Input;
 use crate::decide::{CompareOptions, compare};
 use crate::import;
 use crate::live::{PATHS, TRIALS};
+use crate::measure::gate::differs;
 use crate::rows::Basis;
+use crate::search::journal::{ROWS, keyed};
 use crate::sla::{Bound, Sla};
 
 /// Where a run keeps the answer of `bench compare`.
 pub const COMPARISON: &str = "benchmark/comparison.json";
+/// Where a run keeps the answer of a live `bench ab`.
+pub const AB_ANSWER: &str = "benchmark/ab.json";
 
 /// Every gate that this crate exports.
-pub const GATES: &[Gate] = &[COMPARED, TRIALS, PATHS];
+pub const GATES: &[Gate] = &[COMPARED, AB, TRIALS, PATHS];
+/// The gate of a live `bench ab`.
+pub const AB: Gate = Gate { id: "bench.ab", version: 1, eval: live_ab };
 /// The gate of a recorded `bench compare`.
 pub const COMPARED: Gate = Gate { id: "bench.compared", version: 1, eval: compared };
 
@@ -39,6 +46,52 @@ fn compared(evidence: &EvidenceSet) -> GateResult {
         return GateResult::hard_stop("the rows may not be compared").measured(outcome);
     }
     GateResult::pass("the recorded inputs give the recorded ranking").measured(outcome)
+}
+
+/// The answer of an A/B is believable when its rows, judged again by the terms of the contract, give it.
+fn live_ab(evidence: &EvidenceSet) -> GateResult {
+    let stored = match evidence.json(AB_ANSWER) {
+        Ok(stored) => stored,
+        Err(EvidenceError::Missing(_)) => return GateResult::not_applicable("the run holds no A/B"),
+        Err(e) => return GateResult::hard_stop(format!("the answer cannot be read: {e}")),
+    };
+    let answer = match judged_again(evidence) {
+        Ok(answer) => answer,
+        Err(e) => return GateResult::hard_stop(e),
+    };
+    if let Some(place) = differs(&stored, &answer.json(), "") {
+        return GateResult::fail(format!(
+            "the recorded rows give another answer than the recorded one at {place}"
+        ));
+    }
+    match answer {
+        Answer::Refused(faults) => {
+            GateResult::hard_stop(format!("the sides may not be compared: {}", faults.join("; ")))
+        }
+        Answer::Compared(report) => GateResult::pass("the recorded rows give the recorded answer")
+            .measured(serde_json::to_value(report.verdict).unwrap_or_default()),
+    }
+}
+
+/// The answer that the recorded rows of a live A/B give by the terms of its contract.
+///
+/// # Errors
+/// The contract or a row cannot be read.
+pub fn judged_again(evidence: &EvidenceSet) -> Result<Answer, String> {
+    let contract = evidence.bytes(CONTRACT).map_err(|e| e.to_string())?;
+    let contract: Value = serde_json::from_slice(&contract).map_err(|e| e.to_string())?;
+    let terms: Terms = serde_json::from_value(contract["terms"].clone())
+        .map_err(|e| format!("the contract has no terms of an A/B: {e}"))?;
+    let mut done = Done::new();
+    let rows: Vec<_> = evidence.entries().iter().filter(|e| e.name.starts_with(ROWS)).collect();
+    for entry in rows {
+        let text = String::from_utf8(evidence.bytes(&entry.name).map_err(|e| e.to_string())?)
+            .map_err(|e| format!("{}: {e}", entry.name))?;
+        let (key, row) =
+            keyed(&text, &entry.name, entry.basis).map_err(|e| format!("{}: {e}", entry.name))?;
+        done.insert(key, row);
+    }
+    Ok(judge(&terms, &done))
 }
 
 fn recompute(evidence: &EvidenceSet, stored: &Value) -> Result<Value, String> {
@@ -79,6 +132,12 @@ fn sla_of(bounds: &[Value]) -> Result<Sla, String> {
         Bound::parse(&format!("{}_{}", text("side"), text("metric")), limit)
     });
     Sla::new(each.collect::<Result<_, _>>()?)
+}
+
+/// Whether two values are the same but for how numbers are written and their last digit.
+#[must_use]
+pub fn same(a: &Value, b: &Value) -> bool {
+    differs(a, b, "").is_none()
 }
 
 /// Name of the recorded copy of an input.

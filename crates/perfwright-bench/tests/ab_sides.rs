@@ -5,7 +5,7 @@ use perfwright_bench::rows::{Basis, Row, Status};
 use perfwright_stats::rng::Rng;
 
 fn options() -> AbOptions {
-    AbOptions { metric: "request_throughput".into(), threshold: 0.01, launch_spread: None }
+    AbOptions { metric: "request_throughput".into(), threshold: 0.01, launch_spread: None, blocks: None }
 }
 
 /// Blocks A B, B A, ... with a launch each; `gain` is what B gains.

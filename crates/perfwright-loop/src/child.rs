@@ -1,6 +1,7 @@
 //! Commands of a campaign: executor, reviewer, tests, benchmarks. Each runs in a process group of its own, with its
 //! output in files, so that nothing it leaves behind can hold a pipe of ours open.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -9,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use perfwright_process::{carrying, group_members, process_info};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::error::LoopError;
@@ -19,6 +21,10 @@ pub const MARKER: &str = "PERFWRIGHT_LOOP";
 
 /// More output than this on one stream ends the command.
 pub(crate) const MAX_STREAM: u64 = 256 << 20;
+
+/// How long processes that were asked to end may take: git takes its lock files away when it is asked, and leaves
+/// them behind when it is killed, so killing comes late.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is run.
 #[derive(Debug, Clone)]
@@ -133,26 +139,23 @@ fn bounded(path: &Path, limit: u64) -> Vec<u8> {
     bytes
 }
 
-/// Asks a group to end, and ends it where it does not.
+/// Asks a group to end, and ends it where it does not. Members that have ended and only wait to be looked at do not
+/// count: nobody may be there to look.
 pub(crate) fn end_group(pid: u32) {
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    if kill_process_group(pid, Signal::TERM).is_err() {
-        return;
-    }
-    for _ in 0..40 {
-        thread::sleep(Duration::from_millis(25));
-        if kill_process_group(pid, Signal::TERM).is_err() {
+    let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    let since = Instant::now();
+    while kill_process_group(group, Signal::TERM).is_ok() && !group_members(pid).is_empty() {
+        if since.elapsed() > PATIENCE {
+            let _ = kill_process_group(group, Signal::KILL);
             return;
         }
+        thread::sleep(Duration::from_millis(15));
     }
-    let _ = kill_process_group(pid, Signal::KILL);
 }
 
 /// Start time of a process in clock ticks after boot; none where there is no such process.
 pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, blanks and parentheses included.
-    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+    process_info(pid).map(|p| p.started)
 }
 
 /// Ends a command that an earlier engine left at work, if it is still that command.
@@ -166,44 +169,34 @@ pub(crate) fn end_left_over(pid: u32, pid_start: u64) -> bool {
 
 /// Processes that carry the campaign's marker, other than this one.
 pub(crate) fn marked(campaign: &str) -> Vec<u32> {
-    let wanted = format!("{MARKER}={campaign}");
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let mut found = Vec::new();
-    for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
-        if pid == std::process::id() {
-            continue;
-        }
-        let environ = bounded(&entry.path().join("environ"), 1 << 20);
-        if environ.split(|&b| b == 0).any(|var| var == wanted.as_bytes()) && !is_gone(pid) {
-            found.push(pid);
-        }
-    }
+    let mut found: Vec<u32> =
+        carrying(MARKER, campaign).iter().map(|p| p.pid).filter(|pid| *pid != std::process::id()).collect();
     found.sort_unstable();
     found
 }
 
-/// A zombie has ended; its parent only has not looked yet.
-fn is_gone(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .ok()
-        .and_then(|text| text.rsplit_once(')').map(|(_, rest)| rest.trim_start().starts_with('Z')))
-        .unwrap_or(true)
-}
-
-/// Ends the processes that carry the marker. They are asked first: git, for one, then takes its lock files away.
-pub(crate) fn end_marked(campaign: &str) {
-    for (signal, patience) in [(Signal::TERM, 50), (Signal::KILL, 5)] {
+/// Ends the processes that carry the marker; true where there were any.
+pub(crate) fn end_marked(campaign: &str) -> bool {
+    let since = Instant::now();
+    let mut asked = BTreeSet::new();
+    let mut quiet = 0;
+    loop {
         let left = marked(campaign);
-        for pid in left.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
-            let _ = rustix::process::kill_process(pid, signal);
+        // A process that is just being replaced by another program shows no variables: one look is not enough.
+        quiet = if left.is_empty() { quiet + 1 } else { 0 };
+        let over = since.elapsed();
+        if quiet == 3 || over > 2 * PATIENCE {
+            return !asked.is_empty();
         }
-        for _ in 0..patience {
-            if marked(campaign).is_empty() {
-                return;
+        let (signal, kill) = if over > PATIENCE { (Signal::KILL, true) } else { (Signal::TERM, false) };
+        for pid in left {
+            if let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw)
+                && (asked.insert(pid) || kill)
+            {
+                let _ = rustix::process::kill_process(id, signal);
             }
-            thread::sleep(Duration::from_millis(20));
         }
+        thread::sleep(Duration::from_millis(if asked.is_empty() { 3 } else { 15 }));
     }
 }
 
@@ -234,7 +227,10 @@ mod tests {
         let left = format!("sleep 600 & echo $! > {}", pids.display());
         run(&job(&left, dir.path()), 100).expect("runs");
         let pid: u32 = fs::read_to_string(&pids).expect("pid").trim().parse().expect("number");
-        assert!(is_gone(pid), "what the command left in its group is ended");
+        assert!(
+            process_info(pid).is_none_or(|p| matches!(p.state, 'Z' | 'X')),
+            "what the command left in its group is ended"
+        );
         let late = Job { timeout: Duration::from_millis(100), ..job("sleep 600", dir.path()) };
         assert_eq!(run(&late, 100).expect("runs").ended, Ended::Timeout);
     }

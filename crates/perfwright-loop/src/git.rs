@@ -177,3 +177,47 @@ pub(crate) fn git_dir(root: &Path) -> Option<PathBuf> {
     let path = text.strip_prefix("gitdir:")?.trim();
     Some(root.join(path))
 }
+
+/// Takes away the lock files that a killed git left in the repository, and names them. Nothing is taken while a git
+/// works in the tree, and nothing that is younger than `age`.
+pub(crate) fn drop_stale_locks(root: &Path, age: Duration) -> Vec<PathBuf> {
+    let Some(dir) = git_dir(root) else { return Vec::new() };
+    let mut names = vec!["index.lock".to_owned(), "HEAD.lock".to_owned()];
+    names.extend(branch(root).map(|b| format!("refs/heads/{b}.lock")));
+    let old = |path: &PathBuf| {
+        let touched = std::fs::symlink_metadata(path).and_then(|meta| meta.modified());
+        touched.is_ok_and(|at| at.elapsed().is_ok_and(|past| past >= age))
+    };
+    let found: Vec<PathBuf> = names.iter().map(|n| dir.join(n)).filter(old).collect();
+    if found.is_empty() || at_work(root) {
+        return Vec::new();
+    }
+    found.into_iter().filter(|path| std::fs::remove_file(path).is_ok()).collect()
+}
+
+/// Whether a git runs with the work tree, or a folder in it, as its place.
+fn at_work(root: &Path) -> bool {
+    perfwright_process::processes().iter().filter(|p| p.name.starts_with("git")).any(|p| {
+        std::fs::read_link(format!("/proc/{}/cwd", p.pid)).is_ok_and(|place| place.starts_with(root))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_of_a_dead_git_are_taken_away_and_young_ones_are_not() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let root = dir.path().canonicalize().expect("path");
+        git(&root, &["init", "-q", "-b", "main"]).expect("init");
+        for name in ["index.lock", "refs/heads/main.lock", "config.lock"] {
+            std::fs::write(root.join(".git").join(name), b"").expect("lock");
+        }
+        assert_eq!(drop_stale_locks(&root, Duration::from_secs(3600)), Vec::<PathBuf>::new());
+        let gone = drop_stale_locks(&root, Duration::ZERO);
+        assert_eq!(gone, ["index.lock", "refs/heads/main.lock"].map(|n| root.join(".git").join(n)));
+        assert!(root.join(".git/config.lock").exists(), "only what the loop's own commands need");
+        git(&root, &["add", "-A"]).expect("works again");
+    }
+}

@@ -24,7 +24,12 @@ impl Journal {
     /// # Errors
     /// Git, the disk, or the campaign's records fail.
     pub fn drive(&mut self, tell: &mut dyn FnMut(&str)) -> Result<Phase, LoopError> {
-        child::end_marked(&self.spec.campaign);
+        let ended = child::end_marked(&self.spec.campaign) || self.state.running.is_some();
+        // What was killed in the middle of git would keep every later commit from being made.
+        let age = if ended { Duration::ZERO } else { Duration::from_secs(5) };
+        for lock in git::drop_stale_locks(&self.root(), age) {
+            tell(&format!("took away {}, which no living git holds", lock.display()));
+        }
         loop {
             let before = (self.state.phase, self.state.round);
             match next(&self.state) {

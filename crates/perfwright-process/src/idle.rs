@@ -75,7 +75,7 @@ pub fn sample(own: &[u32]) -> Sample {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let (total, idle, steal, cpus) = totals(&text);
     let mut mine: BTreeSet<u32> = own.iter().copied().chain([std::process::id()]).collect();
-    let all = procfs::all();
+    let all = procfs::processes();
     // Parents come before children in no certain order.
     loop {
         let before = mine.len();

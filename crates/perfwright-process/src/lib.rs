@@ -42,6 +42,8 @@ pub use idle::{Idle, IdleLimits, Load, Sample, check_idle, judge, sample, wait_i
 pub use launch::Launch;
 pub use output::OutputStats;
 pub use port::{listeners, port_is_free, wait_port_free};
-pub use procfs::{ProcessInfo, children_of, group_members, kill_marked, marked, process_info};
+pub use procfs::{
+    ProcessInfo, carrying, children_of, group_members, kill_marked, marked, process_info, processes,
+};
 pub use resources::{LeftOver, Resources, left_over, resources};
 pub use tool::{ToolOutput, run_tool};

@@ -1,6 +1,7 @@
 //! Processes, from `/proc`.
 
 use std::fs;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -55,7 +56,8 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Option<ProcessInfo> {
 }
 
 /// Every process.
-pub(crate) fn all() -> Vec<ProcessInfo> {
+#[must_use]
+pub fn processes() -> Vec<ProcessInfo> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).filter_map(process_info).collect()
 }
@@ -63,13 +65,13 @@ pub(crate) fn all() -> Vec<ProcessInfo> {
 /// Living processes of a group; zombies do not live.
 #[must_use]
 pub fn group_members(group: u32) -> Vec<ProcessInfo> {
-    all().into_iter().filter(|p| p.group == group && !matches!(p.state, 'Z' | 'X')).collect()
+    processes().into_iter().filter(|p| p.group == group && !matches!(p.state, 'Z' | 'X')).collect()
 }
 
 /// Living descendants of a process, without itself.
 #[must_use]
 pub fn children_of(pid: u32) -> Vec<ProcessInfo> {
-    let all = all();
+    let all = processes();
     let mut family = vec![pid];
     let mut at = 0;
     while let Some(parent) = family.get(at).copied() {
@@ -83,23 +85,33 @@ pub fn children_of(pid: u32) -> Vec<ProcessInfo> {
 /// this user may read, which ours are.
 #[must_use]
 pub fn marked(mark: &str) -> Vec<ProcessInfo> {
-    let wanted = format!("{}={mark}", crate::child::MARK);
-    if mark.is_empty() {
-        return Vec::new();
-    }
+    if mark.is_empty() { Vec::new() } else { carrying(crate::child::MARK, mark) }
+}
+
+/// Living processes whose environment holds `variable=value`. A process that is just becoming another program shows
+/// no environment for a moment: a single empty answer proves nothing where children may be at work.
+#[must_use]
+pub fn carrying(variable: &str, value: &str) -> Vec<ProcessInfo> {
+    let wanted = format!("{variable}={value}");
     let holds = |pid: u32| {
-        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        // More than this is no environment we gave.
+        let mut environ = Vec::new();
+        if let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) {
+            let _ = file.take(1 << 20).read_to_end(&mut environ);
+        }
         environ.split(|b| *b == 0).any(|v| v == wanted.as_bytes())
     };
-    all().into_iter().filter(|p| !matches!(p.state, 'Z' | 'X') && holds(p.pid)).collect()
+    processes().into_iter().filter(|p| !matches!(p.state, 'Z' | 'X') && holds(p.pid)).collect()
 }
 
 /// Kills every process with the mark; whether none lives after `limit`.
 pub fn kill_marked(mark: &str, limit: Duration) -> bool {
     let end = Instant::now() + limit;
+    let mut empty = 0;
     loop {
         let left = marked(mark);
-        if left.is_empty() {
+        empty = if left.is_empty() { empty + 1 } else { 0 };
+        if empty == 2 {
             return true;
         }
         for process in left {

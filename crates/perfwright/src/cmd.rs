@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod bench_ab;
+mod bench_ab_live;
 mod bench_compare;
 mod bench_rows;
 mod bench_run;

@@ -171,6 +171,8 @@ codes! {
     BENCH_PATH_DIFFERS = Code::error("PW0449", Exit::HardStop);
     /// The finished search of a folder answered another plan.
     BENCH_SEARCH_OTHER = Code::error("PW0450", Exit::Usage);
+    /// Something else keeps the machine busy.
+    BENCH_BUSY = Code::error("PW0451", Exit::HardStop);
     /// No campaign is registered for the folder.
     LOOP_NONE = Code::error("PW0501", Exit::Usage);
     /// A campaign is under way already.

@@ -33,7 +33,7 @@ frameworks:
 
 fn search(plan: &Path, run: &Path) -> Command {
     let mut command = Command::new(BIN);
-    command.args(["bench", "search", "--format", "json", "--run-dir"]).arg(run).arg(plan);
+    command.args(["bench", "search", "--allow-busy", "--format", "json", "--run-dir"]).arg(run).arg(plan);
     command
 }
 

@@ -8,6 +8,7 @@ use perfwright_stats::sequential::{DEFAULT_BLOCKS, Decision, Plan, decide, launc
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::paired::{Control, Ended, Series};
 use super::report::Interval;
 use crate::rank::conditions;
 use crate::rank::fairness::{unequal_acceptance, unfair};
@@ -25,6 +26,8 @@ pub struct AbOptions {
     pub threshold: f64,
     /// Standard deviation from launch to launch, relative, known from an A/A control that restarts the server.
     pub launch_spread: Option<f64>,
+    /// Blocks that were planned before anybody saw a figure; none for the default budget.
+    pub blocks: Option<usize>,
 }
 
 /// What follows for B.
@@ -91,6 +94,12 @@ pub struct AbReport {
     pub b: Side,
     /// Why the verdict is not what the figures say.
     pub reasons: Vec<String>,
+    /// A against itself, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
+    /// How the measuring went, where it was done for this answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
 }
 
 /// Standard deviations, relative.
@@ -122,17 +131,16 @@ pub fn ab(a: &[Row], b: &[Row], options: &AbOptions) -> Result<AbReport, Vec<Str
     if !faults.is_empty() {
         return Err(faults);
     }
-    let sign = if more_is_better(&options.metric) { 1.0 } else { -1.0 };
-    let log = |r: &Row| sign * r.metric(&options.metric).unwrap_or(1.0).ln();
+    let log = |r: &Row| logarithm(r, &options.metric);
     let mut reasons = Vec::new();
     let sides = [side(a, &usable_a, options), side(b, &usable_b, options)];
     let spread = spread(&usable_a, &usable_b, &log);
     let (mut estimate, decision, blocks, more, confidence);
     match blocks_of(&usable_a, &usable_b, &log) {
         Some((differences, order)) => {
-            // The looks are those of the default budget, fixed before anybody saw a figure. A longer series has its
+            // The looks are those of the planned budget, fixed before anybody saw a figure. A longer series has its
             // own; a shorter one is looked at where a look falls into it.
-            let budget = differences.len().max(DEFAULT_BLOCKS);
+            let budget = differences.len().max(options.blocks.unwrap_or(DEFAULT_BLOCKS));
             let plan = Plan { error: ERROR, ..Plan::new(budget, threshold(options)) };
             let verdict = decide(&differences, &plan);
             estimate = verdict.estimate;
@@ -176,15 +184,11 @@ pub fn ab(a: &[Row], b: &[Row], options: &AbOptions) -> Result<AbReport, Vec<Str
     Ok(AbReport {
         schema: SCHEMA,
         metric: options.metric.clone(),
-        more_is_better: sign > 0.0,
+        more_is_better: more_is_better(&options.metric),
         threshold: options.threshold,
         verdict,
         figures_say,
-        gain: estimate.map(|e| Interval {
-            value: e.value.exp_m1(),
-            low: e.low.exp_m1(),
-            high: e.high.exp_m1(),
-        }),
+        gain: estimate.map(|e| Interval::of_logs(&e)),
         confidence,
         blocks,
         more_blocks: more,
@@ -192,7 +196,15 @@ pub fn ab(a: &[Row], b: &[Row], options: &AbOptions) -> Result<AbReport, Vec<Str
         a,
         b,
         reasons,
+        control: None,
+        series: None,
     })
+}
+
+/// The logarithm of a figure, with the sign that makes more better.
+pub(super) fn logarithm(row: &Row, metric: &str) -> f64 {
+    let sign = if more_is_better(metric) { 1.0 } else { -1.0 };
+    sign * row.metric(metric).unwrap_or(1.0).ln()
 }
 
 /// The threshold on the scale of logarithms.
@@ -200,7 +212,7 @@ fn threshold(options: &AbOptions) -> f64 {
     options.threshold.ln_1p()
 }
 
-fn word(decision: Decision) -> AbWord {
+pub(super) fn word(decision: Decision) -> AbWord {
     match decision {
         Decision::Above => AbWord::Better,
         Decision::Below => AbWord::Worse,
@@ -209,7 +221,7 @@ fn word(decision: Decision) -> AbWord {
     }
 }
 
-fn against(e: &Estimate, threshold: f64) -> Decision {
+pub(super) fn against(e: &Estimate, threshold: f64) -> Decision {
     if e.low > threshold {
         Decision::Above
     } else if e.high < -threshold {
@@ -285,7 +297,11 @@ type Half = (Vec<f64>, Option<u64>);
 
 /// One difference a block, in the order of blocks, and what is wrong with the order. None where the rows are not in
 /// blocks. A block that one side is missing from is left out.
-fn blocks_of(a: &[&Row], b: &[&Row], log: &impl Fn(&Row) -> f64) -> Option<(Vec<f64>, Option<String>)> {
+pub(super) fn blocks_of(
+    a: &[&Row],
+    b: &[&Row],
+    log: &impl Fn(&Row) -> f64,
+) -> Option<(Vec<f64>, Option<String>)> {
     let mut blocks: BTreeMap<u64, [Half; 2]> = BTreeMap::new();
     for (i, side) in [a, b].into_iter().enumerate() {
         for row in side {
@@ -409,6 +425,30 @@ pub fn document(answer: &AbReport) -> Document {
                 side.unusable
             ),
         );
+    }
+    if let Some(control) = &answer.control {
+        let gain = control.gain.map_or_else(String::new, |g| {
+            let percent = [g.value, g.low, g.high].map(|v| 100.0 * v);
+            format!(", {:+.2} % ({:+.2} to {:+.2})", percent[0], percent[1], percent[2])
+        });
+        let word = match control.verdict {
+            AbWord::Better | AbWord::Worse => "a difference",
+            AbWord::Same => "the same",
+            AbWord::Inconclusive => "no difference found",
+        };
+        out.fact("A against itself", format!("{word} in {} blocks{gain}", control.blocks));
+    }
+    if let Some(series) = &answer.series {
+        let why = match series.ended {
+            Ended::Decided => "the figures decided",
+            Ended::Blocks => "all blocks were measured",
+            Ended::Time => "the time was over",
+            Ended::Failures => "launches of one side kept failing",
+        };
+        out.fact("measuring", format!("{:.0} s, until {why}", series.seconds));
+        if let Some(example) = &series.busy_example {
+            out.warnings.push(format!("the machine was busy before {} launches: {example}", series.busy));
+        }
     }
     out.notes = answer.reasons.iter().map(|r| format!("not stronger: {r}")).collect();
     out

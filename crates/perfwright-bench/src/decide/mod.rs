@@ -3,6 +3,7 @@
 pub mod ab;
 pub mod compare;
 pub mod frontier;
+pub mod paired;
 pub mod render;
 pub mod report;
 

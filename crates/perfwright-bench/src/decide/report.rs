@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use perfwright_stats::difference::Estimate;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -115,6 +116,14 @@ pub struct Interval {
     pub low: f64,
     /// High end.
     pub high: f64,
+}
+
+impl Interval {
+    /// From an estimate on the scale of logarithms.
+    #[must_use]
+    pub fn of_logs(e: &Estimate) -> Self {
+        Self { value: e.value.exp_m1(), low: e.low.exp_m1(), high: e.high.exp_m1() }
+    }
 }
 
 /// A row that is not ranked.

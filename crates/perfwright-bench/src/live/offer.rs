@@ -10,7 +10,7 @@ use crate::arrival::Arrival;
 use crate::load::{Conditions, Limits, Millis, Salt};
 use crate::measure::Sla;
 use crate::plan::Plan;
-use crate::search::Trial;
+use crate::search::{Load, Trial};
 use crate::workload::{InputFile, Spec, WorkloadError};
 
 /// Requests before the measured ones of a trial.
@@ -86,24 +86,25 @@ fn endpoint(plan: &Plan) -> Option<&'static str> {
     }
 }
 
-/// The conditions of a trial against the server at `url`.
-pub(super) fn conditions(plan: &Plan, trial: &Trial, workload: &Spec, url: &str) -> Conditions {
-    let cap = trial.load.max_concurrency.map(|c| u32::try_from(c).unwrap_or(u32::MAX));
-    let all = u32::try_from(trial.num_prompts).unwrap_or(u32::MAX);
-    let arrival = match trial.load.request_rate {
+/// What a plan offers at a load; the address is filled in later.
+#[must_use]
+pub fn conditions(plan: &Plan, load: Load, requests: u64, workload: &Spec) -> Conditions {
+    let cap = load.max_concurrency.map(|c| u32::try_from(c).unwrap_or(u32::MAX));
+    let all = u32::try_from(requests).unwrap_or(u32::MAX);
+    let arrival = match load.request_rate {
         Some(rate) => Arrival::Poisson { rate },
         None => Arrival::Closed { concurrency: cap.unwrap_or(all).min(all) },
     };
     let sla = sla(plan);
     Conditions {
         question: "bench search".to_owned(),
-        url: url.to_owned(),
+        url: String::new(),
         endpoint: endpoint(plan).unwrap_or("completions").to_owned(),
         model: String::new(),
         workload: workload.clone(),
         max_concurrency: cap.filter(|_| arrival.is_open()),
         arrival,
-        sessions: trial.num_prompts,
+        sessions: requests,
         seed: plan.search.seed,
         salt: Salt::Unique,
         warmup: WARMUP,

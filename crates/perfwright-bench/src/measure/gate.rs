@@ -95,7 +95,7 @@ fn stored(evidence: &EvidenceSet) -> GateResult {
 }
 
 /// The first place where two values differ. Readers of JSON may differ in the last digit of a number.
-fn differs(a: &Value, b: &Value, place: &str) -> Option<String> {
+pub(crate) fn differs(a: &Value, b: &Value, place: &str) -> Option<String> {
     match (a, b) {
         (Value::Object(x), Value::Object(y)) => {
             if let Some(key) =

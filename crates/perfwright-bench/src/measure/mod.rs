@@ -6,7 +6,7 @@ mod csv;
 mod dist;
 mod facts;
 mod figures;
-mod gate;
+pub(crate) mod gate;
 mod record;
 mod render;
 mod report;

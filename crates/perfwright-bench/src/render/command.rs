@@ -37,7 +37,7 @@ pub struct Listen<'a> {
     pub port: u16,
 }
 
-/// Renders the command of `framework` for `model` with `flags`, in their order. Where the captured `help` is known, it
+/// Renders the command of `framework` for `model` with `flags`, in their order. An empty `model` is named in the command. Where the captured `help` is known, it
 /// decides how a false flag is written.
 ///
 /// # Errors
@@ -57,6 +57,7 @@ pub fn command(
         words.extend(flag(framework.kind, name, value, help, &mut notes));
     };
     match framework.kind {
+        _ if model.is_empty() => {}
         Framework::Sglang if !has("model_path") && !has("model") => {
             add("model_path", &Value::String(model.to_owned()));
         }
@@ -72,7 +73,7 @@ pub fn command(
     }
     if framework.kind == Framework::Generic {
         let template = argv.iter().any(|w| w.contains("{model}"));
-        if !template && !has("model") {
+        if !template && !has("model") && !model.is_empty() {
             return Err("the template does not say where {model} goes".to_owned());
         }
         let mut filled = Vec::new();

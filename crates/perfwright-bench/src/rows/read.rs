@@ -162,8 +162,17 @@ fn flag(value: &Value) -> Option<bool> {
 }
 
 /// Objects that are carried through as they are.
-const CARRIED: [&str; 7] =
-    ["phase_metrics", "cache", "memory", "normalization", "artifacts", "validated_cli_flags", "validity"];
+const CARRIED: [&str; 9] = [
+    "phase_metrics",
+    "cache",
+    "memory",
+    "normalization",
+    "artifacts",
+    "validated_cli_flags",
+    "validity",
+    "ab",
+    "machine",
+];
 
 fn row(object: &Map<String, Value>, source: Source, basis: Basis) -> Row {
     let mut problems = Vec::new();

@@ -11,7 +11,7 @@ use super::steps::Done;
 use crate::rows::{Basis, Row, read_rows};
 
 /// Folder of the rows in a run.
-const ROWS: &str = "benchmark/rows/";
+pub(crate) const ROWS: &str = "benchmark/rows/";
 
 /// A search's run folder.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl Journal {
     }
 }
 
-fn basis(recorded: Recorded) -> Basis {
+pub(crate) fn basis(recorded: Recorded) -> Basis {
     match recorded {
         Recorded::Measured => Basis::Measured,
         Recorded::Imported => Basis::Imported,
@@ -157,7 +157,7 @@ fn basis(recorded: Recorded) -> Basis {
 }
 
 /// A recorded row with its key.
-fn keyed(text: &str, name: &str, basis: Recorded) -> Result<(String, Row), String> {
+pub(crate) fn keyed(text: &str, name: &str, basis: Recorded) -> Result<(String, Row), String> {
     let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let key = value.get("key").and_then(Value::as_str).ok_or("the row has no key")?.to_owned();
     let mut rows =

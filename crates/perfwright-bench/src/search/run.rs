@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use super::journal::{Journal, JournalError};
 use super::prune::Proof;
 use super::steps::{Conditions, Step, Trial, next};
+use crate::decide::paired::MACHINE;
 use crate::plan::types::Plan;
 use crate::render;
 use crate::rows::anchor::export;
-use crate::rows::{Requests, Row, Status, Trial as Place};
+use crate::rows::{Requests, Row, SpecDecode, Status, Trial as Place};
 
 /// What a measurement gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,12 @@ pub struct Trialled {
     pub launch: Option<u64>,
     /// The engine's version, as it told.
     pub version: Option<String>,
+    /// The model's name in requests.
+    pub model: Option<String>,
+    /// Speculative decoding, where the server told.
+    pub spec_decode: SpecDecode,
+    /// What else kept the machine busy before the launch.
+    pub busy: Vec<String>,
     /// Where the evidence of the measurement is, by name.
     pub artifacts: serde_json::Map<String, Value>,
     /// What a reader should know.
@@ -42,6 +49,9 @@ impl Trialled {
             requests: None,
             launch: None,
             version: None,
+            model: None,
+            spec_decode: SpecDecode::default(),
+            busy: Vec::new(),
             artifacts: serde_json::Map::new(),
             notes: Vec::new(),
         }
@@ -57,6 +67,9 @@ pub enum SearchError {
     /// The executor gave up; the search can be continued.
     #[error("{0}")]
     Executor(String),
+    /// The machine is busy with something else; what was seen.
+    #[error("the machine is busy: {}", .0.join("; "))]
+    Busy(Vec<String>),
     /// Somebody stopped it; the search can be continued.
     #[error("stopped before the end")]
     Interrupted,
@@ -120,14 +133,20 @@ fn row(plan: &Plan, conditions: &Conditions, trial: &Trial) -> Row {
     row
 }
 
-fn filled(mut row: Row, result: Trialled) -> Row {
+/// The row with what a measurement gave.
+pub(crate) fn filled(mut row: Row, result: Trialled) -> Row {
     row.status = result.status;
     row.failure_reason = result.reason;
     row.metrics = result.metrics;
     row.requests = result.requests;
     row.trial = Place { launch: result.launch, ..Place::default() };
     row.notes = result.notes;
+    row.spec_decode = result.spec_decode;
     row.framework_version = row.framework_version.or(result.version);
+    if !result.busy.is_empty() {
+        row.notes.push(format!("measured on a busy machine: {}", result.busy.join("; ")));
+        row.carried.insert(MACHINE.to_owned(), json!({ "busy": result.busy }));
+    }
     if !result.artifacts.is_empty() {
         row.carried.insert("artifacts".to_owned(), Value::Object(result.artifacts));
     }

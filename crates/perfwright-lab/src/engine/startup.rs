@@ -369,7 +369,7 @@ fn tell(
     let after_pool = after_weights - memory.kv;
     log.info(&format!("Load weight begin. avail mem={}", gb(memory.budget)));
     log.info(&format!(
-        "Load weight end. elapsed={load_seconds:.2} s, type={MODEL_CLASS}, avail mem={}, mem usage={}.",
+        "Load weight end. elapsed={load_seconds:.2} s, type={MODEL_CLASS}, quant=None, avail mem={}, mem usage={}.",
         gb(after_weights),
         gb(memory.weights)
     ));

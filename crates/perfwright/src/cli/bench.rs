@@ -29,10 +29,16 @@ pub enum BenchVerb {
 
     /// Is B better than A, worse, the same, or undecided
     ///
-    /// Both files hold rows of one candidate under the same conditions. Rows are paired by `trial.block` (A B, then B
-    /// A, ...); `trial.launch` names the server launch, because launches differ more than requests. The looks at the
-    /// data are fixed beforehand and share an error of 5 %.
-    Ab(BenchAbArgs),
+    /// With --a-server and --b-server (or candidates of a --plan) both servers are launched in turn, A B B A A B ..., for
+    /// every measurement anew, because launches differ more than requests; both launches of a block get the same
+    /// requests. A control measures A against itself with restarts: where it finds a difference, nothing is claimed.
+    /// More is measured until a look at the figures decides, all blocks are done or the time is over. The looks are
+    /// fixed beforehand and share an error of 5 %. Everything is recorded, and a killed comparison goes on with the
+    /// same command.
+    ///
+    /// With --a and --b the same is decided from rows that exist, under the same conditions. They are paired by
+    /// `trial.block`; `trial.launch` names the server launch.
+    Ab(Box<BenchAbArgs>),
 
     /// Search serving settings: candidates, coverage, largest load under the bounds
     ///

@@ -212,12 +212,7 @@ fn conditions(args: &RunArgs) -> Result<Conditions, Diagnostic> {
     Ok(Conditions {
         question: "bench run".to_owned(),
         url: args.url.clone(),
-        endpoint: match args.endpoint {
-            EndpointArg::Completions => "completions",
-            EndpointArg::Chat => "chat",
-            EndpointArg::Generate => "generate",
-        }
-        .to_owned(),
+        endpoint: endpoint(args.endpoint).to_owned(),
         model: args.model.clone(),
         workload: workload(args)?,
         max_concurrency: args.concurrency.filter(|_| arrival.is_open()),
@@ -239,6 +234,15 @@ fn conditions(args: &RunArgs) -> Result<Conditions, Diagnostic> {
         limits,
         client_threads: args.client_threads.clamp(1, 256),
     })
+}
+
+/// The name of an endpoint in conditions.
+pub(super) fn endpoint(arg: EndpointArg) -> &'static str {
+    match arg {
+        EndpointArg::Completions => "completions",
+        EndpointArg::Chat => "chat",
+        EndpointArg::Generate => "generate",
+    }
 }
 
 fn arrival(args: &RunArgs) -> Result<Arrival, Diagnostic> {

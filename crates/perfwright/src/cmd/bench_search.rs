@@ -52,7 +52,7 @@ pub(super) fn run(args: &BenchSearchArgs, context: &mut Context) -> Outcome {
     Ok(Exit::Input)
 }
 
-fn read_text(path: &Path, limit: usize) -> Result<String, Diagnostic> {
+pub(super) fn read_text(path: &Path, limit: usize) -> Result<String, Diagnostic> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|f| f.take(limit as u64 + 1).read_to_end(&mut bytes))
@@ -65,7 +65,7 @@ fn read_text(path: &Path, limit: usize) -> Result<String, Diagnostic> {
 }
 
 /// All faults of a plan as one diagnostic; the first decides place and hint.
-fn invalid(path: &Path, faults: &[Fault]) -> Diagnostic {
+pub(super) fn invalid(path: &Path, faults: &[Fault]) -> Diagnostic {
     let unreadable = matches!(faults, [only] if only.path.is_empty());
     let mut out = match unreadable {
         true => Diagnostic::new(codes::BENCH_PLAN_UNREADABLE, "the plan cannot be read"),

@@ -9,7 +9,8 @@ use std::time::Duration;
 use perfwright_bench::decide::Comparison;
 use perfwright_bench::decide::render::document;
 use perfwright_bench::decide::report::VerdictWord;
-use perfwright_bench::live::{Executor, OfferError, Setup, hashes, workloads};
+use perfwright_bench::gate::same;
+use perfwright_bench::live::{Executor, Machine, OfferError, Quiet, Setup, hashes, workloads};
 use perfwright_bench::load::Progress;
 use perfwright_bench::plan::Plan;
 use perfwright_bench::search::deliver::{CANDIDATES, deliver, ranked};
@@ -26,7 +27,7 @@ use perfwright_model::hardware::Gpu;
 use serde_json::{Value, json};
 
 use super::bench_run::{making, progress_line, watch_for_interrupt};
-use crate::cli::bench_decide::BenchSearchArgs;
+use crate::cli::bench_decide::{BenchSearchArgs, QuietArgs};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
@@ -47,12 +48,7 @@ pub(super) fn run(
     context: &mut Context,
 ) -> Outcome {
     let base = args.plan.parent().unwrap_or(Path::new(""));
-    let workloads = workloads(plan, base).map_err(|e| match e {
-        OfferError::Workload(e) => making(&e),
-        OfferError::Plan(cause) => {
-            Diagnostic::new(codes::BENCH_PLAN_INVALID, "the plan is not valid").file(&args.plan).cause(cause)
-        }
-    })?;
+    let workloads = workloads(plan, base).map_err(|e| offering(&args.plan, e))?;
     let slug = args.plan.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     let dir = run_dir(args.run_dir.as_deref(), "bench-search", &slug, context);
     let plan_sha256 = sha256_hex(text.as_bytes());
@@ -79,24 +75,11 @@ pub(super) fn run(
     let catalog = Catalog::builtin().map_err(|e| {
         Diagnostic::new(codes::INTERNAL, "the catalogue of logs cannot be read").cause(e.to_string())
     })?;
-    let program = std::env::current_exe()
-        .map_err(|e| stopped("cannot find this program").cause(e.to_string()))?
-        .to_string_lossy()
-        .into_owned();
-    let mark = journal.identity().map_err(|e| broken(&dir, &e))?;
     let stop = Arc::new(AtomicBool::new(false));
     watch_for_interrupt(&stop);
-    let setup = Setup {
-        plan,
-        workloads,
-        catalog: &catalog,
-        env: context.env.text_pairs(),
-        this_program: program,
-        scratch: std::env::temp_dir().join(format!("perfwright-{mark}")),
-        ready_limit: Duration::from_secs(args.ready_timeout),
-        stop: &stop,
-    };
-    let mut executor = Executor::new(setup, mark, &mut journal).map_err(|e| failed(&dir, e))?;
+    let machine = machine((&dir, &journal), &catalog, &stop, (&args.quiet, args.ready_timeout), context)?;
+    let setup = Setup { plan, workloads, machine };
+    let mut executor = Executor::new(setup, &mut journal).map_err(|e| failed(&dir, e))?;
     let live = std::io::stderr().is_terminal() && !context.settings.quiet;
     let mut show = |trial: &Trial, p: Progress| {
         if live {
@@ -123,34 +106,78 @@ pub(super) fn run(
     told(&answer, &finished.gates, finished.verdict.outcome, context)
 }
 
-/// The answer of a finished run, where its record is intact and it answered this plan.
+/// A plan that no load follows from.
+pub(super) fn offering(plan: &Path, e: OfferError) -> Diagnostic {
+    match e {
+        OfferError::Workload(e) => making(&e),
+        OfferError::Plan(cause) => {
+            Diagnostic::new(codes::BENCH_PLAN_INVALID, "the plan is not valid").file(plan).cause(cause)
+        }
+    }
+}
+
+/// What the servers of a run are started with.
+pub(super) fn machine<'a>(
+    (dir, journal): (&Path, &Journal),
+    catalog: &'a Catalog,
+    stop: &'a AtomicBool,
+    (quiet, ready_timeout): (&QuietArgs, u64),
+    context: &Context,
+) -> Result<Machine<'a>, Diagnostic> {
+    let program =
+        std::env::current_exe().map_err(|e| stopped("cannot find this program").cause(e.to_string()))?;
+    let mark = journal.identity().map_err(|e| broken(dir, &e))?;
+    Ok(Machine {
+        catalog,
+        env: context.env.text_pairs(),
+        this_program: program.to_string_lossy().into_owned(),
+        scratch: std::env::temp_dir().join(format!("perfwright-{mark}")),
+        ready_limit: Duration::from_secs(ready_timeout),
+        quiet: Quiet {
+            wait: Duration::from_secs(quiet.wait),
+            allow_busy: quiet.allow_busy,
+            ..Quiet::default()
+        },
+        token: None,
+        stop,
+    })
+}
+
+/// The answer of a finished run.
 fn stored(dir: &Path, contract: &Value, context: &mut Context) -> Outcome {
+    let manifest = finished(dir, contract)?;
+    let answer = ranked(&recorded(dir, CANDIDATES)?, perfwright_bench::rows::Basis::Measured)
+        .map_err(|e| failed(dir, e))?;
+    context.note(0, "the search is finished; nothing was measured");
+    told(&answer, &manifest.gates, manifest.verdict.outcome, context)
+}
+
+/// The manifest of a finished run, where its record is intact and it answered this contract.
+pub(super) fn finished(dir: &Path, contract: &Value) -> Result<Manifest, Diagnostic> {
     let report = verify(dir, &registry()?, &VerifyOptions::default()).map_err(|e| {
         Diagnostic::new(codes::RUN_FOREIGN_FOLDER, "the folder cannot be read").file(dir).cause(e.to_string())
     })?;
     if report.exit_code != 0 {
-        return Err(Diagnostic::new(codes::RUN_TAMPERED, "the finished search does not verify")
+        return Err(Diagnostic::new(codes::RUN_TAMPERED, "the finished run does not verify")
             .file(dir)
             .help(format!("`perfwright run verify {}` says what differs", dir.display())));
     }
-    let read =
-        |name: &str| std::fs::read(dir.join(name)).map_err(|e| Diagnostic::reading(dir.join(name), &e));
-    let recorded: Value = serde_json::from_slice(&read(CONTRACT)?).unwrap_or_default();
-    if recorded != *contract {
+    let stored: Value = serde_json::from_slice(&recorded(dir, CONTRACT)?).unwrap_or_default();
+    if !same(&stored, contract) {
         return Err(Diagnostic::new(
             codes::BENCH_SEARCH_OTHER,
-            "the finished search in the folder answered another plan",
+            "the finished run in the folder answered another question",
         )
         .file(dir)
         .help("name a new folder with --run-dir"));
     }
-    let answer =
-        ranked(&read(CANDIDATES)?, perfwright_bench::rows::Basis::Measured).map_err(|e| failed(dir, e))?;
-    let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?).map_err(|e| {
-        Diagnostic::new(codes::RUN_TAMPERED, "the manifest cannot be read").cause(e.to_string())
-    })?;
-    context.note(0, "the search is finished; nothing was measured");
-    told(&answer, &manifest.gates, manifest.verdict.outcome, context)
+    serde_json::from_slice(&recorded(dir, MANIFEST)?)
+        .map_err(|e| Diagnostic::new(codes::RUN_TAMPERED, "the manifest cannot be read").cause(e.to_string()))
+}
+
+/// A file of a finished run.
+pub(super) fn recorded(dir: &Path, name: &str) -> Result<Vec<u8>, Diagnostic> {
+    std::fs::read(dir.join(name)).map_err(|e| Diagnostic::reading(dir.join(name), &e))
 }
 
 /// Prints the answer; where a server ran on another path, no table.
@@ -203,7 +230,7 @@ fn outcome(result: &Trialled) -> String {
 }
 
 /// What rows are valid for: another machine measures anew.
-fn hardware(spec: &RunSpec) -> String {
+pub(super) fn hardware(spec: &RunSpec) -> String {
     let host = &spec.host;
     let gpus: Vec<&str> = host.gpus.devices.iter().map(|g| g.name.as_str()).collect();
     format!("{:?} {:?} {:?} {gpus:?}", host.cpu, host.logical_cpus, host.memory_bytes)
@@ -213,7 +240,7 @@ fn stopped(message: &str) -> Diagnostic {
     Diagnostic::new(codes::BENCH_SEARCH_STOPPED, message)
 }
 
-fn broken(dir: &Path, e: &JournalError) -> Diagnostic {
+pub(super) fn broken(dir: &Path, e: &JournalError) -> Diagnostic {
     match e {
         JournalError::Run(e) => diagnostic(dir, e),
         JournalError::Row { .. } => Diagnostic::new(codes::RUN_TAMPERED, "a recorded row cannot be read")
@@ -222,14 +249,23 @@ fn broken(dir: &Path, e: &JournalError) -> Diagnostic {
     }
 }
 
-fn failed(dir: &Path, e: SearchError) -> Diagnostic {
+pub(super) fn failed(dir: &Path, e: SearchError) -> Diagnostic {
     let again = "the same command goes on where it was";
     match e {
         SearchError::Journal(e) => broken(dir, &e),
         SearchError::Interrupted => {
             Diagnostic::new(codes::BENCH_INTERRUPTED, "stopped before the end").file(dir).help(again)
         }
-        SearchError::Executor(cause) => stopped("the search cannot go on").file(dir).cause(cause).help(again),
+        SearchError::Busy(reasons) => {
+            let start =
+                Diagnostic::new(codes::BENCH_BUSY, "the machine is busy with something else").file(dir);
+            reasons.into_iter().fold(start, Diagnostic::cause).help(
+                "--wait SECONDS waits for quiet; --allow-busy measures all the same, and the rows say so",
+            )
+        }
+        SearchError::Executor(cause) => {
+            stopped("the measuring cannot go on").file(dir).cause(cause).help(again)
+        }
         SearchError::Stuck(_) => Diagnostic::new(codes::INTERNAL, e.to_string()),
     }
 }

@@ -127,7 +127,7 @@ fn search_shows_its_plan_and_names_faults() {
     );
     assert_eq!(answer["frameworks"][0]["coverage"]["never_tried"], json!([]));
     // A search whose server's program is not there ends outside, and says so.
-    let ran = shell.run(&["bench", "search", "plan.yaml", "--run-dir", "r"]);
+    let ran = shell.run(&["bench", "search", "--allow-busy", "plan.yaml", "--run-dir", "r"]);
     assert_eq!(ran.code, 5, "{}", ran.stderr);
     assert!(ran.stderr.contains("cannot start \"vllm\""), "{}", ran.stderr);
     std::fs::create_dir(shell.dir.path().join("help")).unwrap();
