@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use perfwright_evidence::{
-    Basis, EvidenceMeta, Finished, Gate, Limits, Rule, RunError, RunSpec, RunWriter, read_ledger,
+    Basis, EvidenceMeta, EvidenceSet, Finished, Gate, GateRecord, Limits, Rule, RunError, RunSpec, RunWriter,
+    read_ledger,
 };
 use serde_json::{Value, json};
 
@@ -164,6 +165,13 @@ impl Campaign {
     /// It cannot be read.
     pub fn read_json(&self, name: &str) -> Result<Value, CampaignError> {
         serde_json::from_slice(&self.read(name)?).map_err(|e| CampaignError::Inner(format!("{name}: {e}")))
+    }
+
+    /// What `gates` say of what is recorded so far.
+    #[must_use]
+    pub fn evaluate(&self, gates: &[Gate]) -> Vec<GateRecord> {
+        let set = EvidenceSet::new(self.run.dir(), self.run.evidence().to_vec(), Limits::default());
+        gates.iter().map(|gate| set.evaluate(gate)).collect()
     }
 
     /// Records a closed run whole, below `prefix`.

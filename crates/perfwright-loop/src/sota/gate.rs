@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::accuracy::{self, Accuracy, Outputs};
+use super::alike::alike;
 use super::amdahl;
 use super::compose::{self, Measured};
 use super::event::{SotaEvent, Stop};
@@ -124,7 +125,7 @@ fn runs(evidence: &EvidenceSet) -> GateResult {
 /// The load of an A/B's contract is the locked one; the address is filled in for each launch.
 fn same_load(contract: &Value, spec: &SotaSpec) -> Result<(), String> {
     let locked = |name: &str| spec.workload.get(name).cloned().unwrap_or(Value::Null);
-    if contract.get("load") != Some(&locked("load")) {
+    if !contract.get("load").is_some_and(|load| alike(load, &locked("load"))) {
         return Err("measured under another load than the locked one".to_owned());
     }
     let metric = contract.pointer("/terms/metric").and_then(Value::as_str);
@@ -148,7 +149,7 @@ fn conditions(evidence: &EvidenceSet) -> GateResult {
                 .threshold(spec.workload_sha256));
         }
         let value: Value = serde_json::from_slice(&recorded).map_err(|e| e.to_string())?;
-        if value != spec.workload {
+        if !alike(&value, &spec.workload) {
             return Err("the recorded workload says something else than the contract".to_owned());
         }
         let mut held = 0;
@@ -248,7 +249,7 @@ fn gap(evidence: &EvidenceSet) -> GateResult {
         };
         let answer = compared(&json(evidence, &format!("{run}/benchmark/ab.json"))?)
             .ok_or("the answer of the A/B cannot be read")?;
-        if answer.gain != gain || answer.gap(spec.threshold) != stated {
+        if !alike(&answer.gain, &gain) || answer.gap(spec.threshold) != stated {
             return Ok(GateResult::fail("the recorded A/B decides something else than the campaign"));
         }
         let range = gain.map_or_else(|| "no interval".to_owned(), |g| g.percent());
@@ -282,7 +283,7 @@ fn explained(evidence: &EvidenceSet) -> GateResult {
         }
         let again = explanation_again(evidence, &spec)?;
         let stored: Explanation = typed(evidence, names::EXPLANATION)?;
-        if again != stored || again.answer != stated || again.carriers != state.carriers {
+        if !alike(&again, &stored) || again.answer != stated || !alike(&again.carriers, &state.carriers) {
             return Ok(GateResult::fail(
                 "the recorded comparison explains something else than the campaign said",
             ));
@@ -305,7 +306,7 @@ fn bounded(evidence: &EvidenceSet) -> GateResult {
         for event in &events {
             let SotaEvent::AttemptOpened { bound, attempt, .. } = event else { continue };
             let again = amdahl::bound(&compare, &explanation, &bound.categories, spec.threshold)?;
-            if again != *bound {
+            if !alike(&again, bound) {
                 return Ok(GateResult::fail(format!(
                     "attempt {attempt} has another bound than the recorded one"
                 )));
@@ -363,7 +364,7 @@ fn executed(evidence: &EvidenceSet) -> GateResult {
             _ => None,
         });
         let again = proof::prove(&before, &after, &categories.unwrap_or_default(), &[])?;
-        if again != stored {
+        if !alike(&again, &stored) {
             return Ok(GateResult::fail("the recorded profiles show something else than the recorded proof"));
         }
         let launches = last_accepted(&events).map_or(0, |(.., n)| n);
@@ -381,7 +382,7 @@ fn accurate(evidence: &EvidenceSet) -> GateResult {
         let outputs: Outputs = typed(evidence, names::OUTPUTS)?;
         let stored: Accuracy = typed(evidence, names::ACCURACY)?;
         let again = accuracy::judge(&outputs, &spec.accuracy.prompts, spec.accuracy.min_same);
-        if again != stored {
+        if !alike(&again, &stored) {
             return Ok(GateResult::fail("the recorded answers give another judgement than the recorded one"));
         }
         let result =
@@ -403,7 +404,7 @@ fn revalidated(evidence: &EvidenceSet) -> GateResult {
         }
         let answer = compared(&json(evidence, &format!("{run}/benchmark/ab.json"))?)
             .ok_or("the answer of the A/B cannot be read")?;
-        if answer.gain != Some(gain) {
+        if !alike(&answer.gain, &Some(gain)) {
             return Ok(GateResult::fail("the recorded A/B has another gain than the accepted one"));
         }
         // Target first, so what is behind here is the baseline.
@@ -423,7 +424,7 @@ fn composed(evidence: &EvidenceSet) -> GateResult {
         let off = if accuracy.off_is_baseline { changes.clone() } else { BTreeSet::new() };
         let measured: Vec<Measured> = measured_sets(&changes, &events);
         let again = compose::compose(&changes, &measured, &off, spec.threshold);
-        if again != stored {
+        if !alike(&again, &stored) {
             return Ok(GateResult::fail("the recorded measurements compose to something else"));
         }
         let low = again.together.map_or(Value::Null, |g| g.low.into());

@@ -18,6 +18,7 @@
 //! | all of it once more, from the recorded evidence | [`gate`] |
 
 pub mod accuracy;
+mod alike;
 pub mod amdahl;
 pub mod campaign;
 pub mod change;

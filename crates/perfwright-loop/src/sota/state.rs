@@ -298,3 +298,199 @@ fn step(spec: &SotaSpec, s: &mut SotaState, event: &SotaEvent) -> Result<(), Str
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::amdahl::Bound;
+    use super::super::event::Idea;
+    use super::super::spec::tests::spec;
+    use super::*;
+
+    fn range(low: f64, high: f64) -> Range {
+        Range { value: (low + high) / 2.0, low, high }
+    }
+
+    fn searched(framework: &str) -> SotaEvent {
+        SotaEvent::Searched {
+            framework: framework.to_owned(),
+            winner: "baseline".to_owned(),
+            command: "serve".to_owned(),
+            candidates: 2,
+            run: "runs/search".to_owned(),
+        }
+    }
+
+    fn decided(gap: Gap) -> SotaEvent {
+        let gain = Some(range(0.1, 0.2));
+        SotaEvent::GapDecided { competitor: "other".to_owned(), gap, gain, run: "runs/gap".to_owned() }
+    }
+
+    fn profiled(side: &str, pipeline: bool) -> SotaEvent {
+        let pipeline = pipeline.then(|| "p.json".to_owned());
+        SotaEvent::Profiled { side: side.to_owned(), triage: "t.json".to_owned(), pipeline }
+    }
+
+    fn explained(answer: Explained) -> SotaEvent {
+        let carriers = match answer {
+            Explained::Explained => {
+                vec![Carrier { category: "attention".to_owned(), share: 0.9, kernels: true }]
+            }
+            _ => Vec::new(),
+        };
+        SotaEvent::GapExplained { answer, carriers, evidence: "e.json".to_owned() }
+    }
+
+    fn opened(attempt: u32, category: &str, at_most: f64) -> SotaEvent {
+        SotaEvent::AttemptOpened {
+            attempt,
+            technique: "fuse".to_owned(),
+            bound: Bound {
+                categories: vec![category.to_owned()],
+                share: 0.5,
+                at_most,
+                as_competitor: 0.1,
+                threshold: 0.01,
+                starts: at_most > 0.01,
+            },
+            idea: Idea { source: "profile".to_owned(), says: "x".to_owned() },
+            parent: "a".repeat(40),
+        }
+    }
+
+    fn failed(failure: Failure, signature: &str) -> SotaEvent {
+        SotaEvent::Failed { attempt: 1, failure, signature: signature.to_owned(), evidence: "e".to_owned() }
+    }
+
+    fn accepted(low: f64, launches: u64) -> SotaEvent {
+        SotaEvent::Accepted {
+            attempt: 1,
+            change: "fused".to_owned(),
+            commit: "b".repeat(40),
+            gain: range(low, 0.3),
+            run: "runs/revalidation".to_owned(),
+            launches,
+        }
+    }
+
+    fn composed(holds: bool) -> SotaEvent {
+        SotaEvent::Composed { holds, together: Some(range(0.1, 0.2)), evidence: "c.json".to_owned() }
+    }
+
+    fn closed(stop: Stop) -> SotaEvent {
+        SotaEvent::Closed { stop, reason: "r".to_owned() }
+    }
+
+    fn begin() -> SotaEvent {
+        SotaEvent::Opened { baseline: "a".repeat(40), workload_sha256: "0".repeat(64) }
+    }
+
+    /// A whole campaign that ends as proven.
+    fn whole() -> Vec<SotaEvent> {
+        vec![
+            begin(),
+            searched("target"),
+            searched("other"),
+            decided(Gap::Behind),
+            profiled("target", true),
+            profiled("competitor", true),
+            explained(Explained::Explained),
+            opened(1, "attention", 0.5),
+            failed(Failure::Invalid, "locked"),
+            profiled("candidate", false),
+            accepted(0.05, 9),
+            composed(true),
+            closed(Stop::Proven),
+        ]
+    }
+
+    #[test]
+    fn a_whole_campaign_goes_from_stage_to_stage() {
+        let (spec, events) = (spec(), whole());
+        let stages: Vec<Stage> =
+            (0..=events.len()).map(|n| replay(&spec, &events[..n]).unwrap().stage(&spec)).collect();
+        use Stage::{Attempts, Boundary, Compose, End, Explain, Gap, Profile, Search};
+        let expected = [
+            Boundary, Search, Search, Gap, Profile, Profile, Explain, Attempts, Attempts, Attempts, Attempts,
+            Compose, End, End,
+        ];
+        assert_eq!(stages, expected);
+        assert_eq!(replay(&spec, &events).unwrap().stop, Some(Stop::Proven));
+    }
+
+    #[test]
+    fn leaving_out_any_step_is_refused() {
+        let (spec, events) = (spec(), whole());
+        for n in 0..events.len() {
+            // The refused try within the attempt is the one event that need not have been; the last ends it.
+            if matches!(events[n], SotaEvent::Failed { .. }) || n + 1 == events.len() {
+                continue;
+            }
+            let mut without = events.clone();
+            let missing = without.remove(n);
+            assert!(replay(&spec, &without).is_err(), "{} may not be left out", missing.name());
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_says_why() {
+        let spec = spec();
+        let events = whole();
+        let cases: Vec<(usize, SotaEvent, &str)> = vec![
+            (
+                0,
+                SotaEvent::Opened { baseline: "b".repeat(40), workload_sha256: "0".repeat(64) },
+                "another baseline",
+            ),
+            (
+                0,
+                SotaEvent::Opened { baseline: "a".repeat(40), workload_sha256: "1".repeat(64) },
+                "another workload",
+            ),
+            (1, searched("third"), "none is added"),
+            (2, searched("target"), "once"),
+            (2, decided(Gap::Behind), "other was not searched"),
+            (4, searched("other"), "the gap is decided"),
+            (6, explained(Explained::NotExplained).clone(), ""),
+            (7, opened(1, "gemm", 0.5), "does not carry the gap"),
+            (7, opened(1, "attention", 0.009), "under the threshold"),
+            (7, opened(2, "attention", 0.5), "one by one"),
+            (10, accepted(0.009, 9), "exclude the threshold"),
+            (10, accepted(0.05, 0), "never launched"),
+            (11, closed(Stop::Proven), "measured together"),
+            (11, closed(Stop::NotBehind), "not known"),
+            (13, closed(Stop::Proven), "has ended"),
+        ];
+        for (n, event, why) in cases.into_iter().filter(|(.., why)| !why.is_empty()) {
+            let state = replay(&spec, &events[..n]).unwrap();
+            let refused = apply(&spec, &state, &event).unwrap_err();
+            assert!(refused.why.contains(why), "{why}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_missing_pipeline_keeps_the_gap_unexplained() {
+        let spec = spec();
+        let mut events = whole();
+        events[5] = profiled("competitor", false);
+        let (at, refused) = replay(&spec, &events).unwrap_err();
+        assert_eq!((at, refused.why.as_str()), (6, "competitor has no layers: the pipeline is missing"));
+    }
+
+    #[test]
+    fn ends_that_are_due_are_named() {
+        let (spec, events) = (spec(), whole());
+        let due = |events: &[SotaEvent]| replay(&spec, events).unwrap().due_stop(&spec).map(|(stop, _)| stop);
+        let after = |n: usize, event: SotaEvent| [&events[..n], &[event]].concat();
+        assert_eq!(due(&events[..7]), None);
+        for (gap, stop) in
+            [(Gap::Level, Stop::NotBehind), (Gap::Ahead, Stop::NotBehind), (Gap::Open, Stop::Inconclusive)]
+        {
+            assert_eq!(due(&after(3, decided(gap))), Some(stop));
+        }
+        assert_eq!(due(&after(6, explained(Explained::NotExplained))), Some(Stop::NotExplained));
+        assert_eq!(due(&after(11, composed(false))), Some(Stop::Inconclusive));
+        let mut tired = events[..8].to_vec();
+        tired.extend((0..3).map(|n| failed(Failure::Invalid, &format!("cheat {n}"))));
+        assert_eq!(due(&tired), Some(Stop::Budget));
+    }
+}

@@ -70,7 +70,7 @@ fn folder(dir: Option<&Path>) -> PathBuf {
 }
 
 /// A campaign's error with its code.
-fn failed(e: &LoopError) -> Diagnostic {
+pub(super) fn failed(e: &LoopError) -> Diagnostic {
     let new = |code, message: &str| Diagnostic::new(code, message).cause(e.to_string());
     match e {
         LoopError::None(dir) => Diagnostic::new(codes::LOOP_NONE, "no campaign here").file(dir),
