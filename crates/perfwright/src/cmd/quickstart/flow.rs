@@ -56,6 +56,11 @@ pub(crate) fn run(args: &QuickstartArgs, context: &mut Context) -> Outcome {
     if places.run.join(MANIFEST).is_file() {
         return told(&places.run, context);
     }
+    // Before anything is made beside it.
+    if places.run.exists() && !places.run.join(LEDGER).is_file() {
+        let refused = Diagnostic::new(codes::RUN_FOREIGN_FOLDER, "the folder cannot take this run");
+        return Err(refused.file(&places.run).help("name a new folder with --run-dir"));
+    }
     let terms = if args.short { Terms::SHORT } else { Terms::FULL };
     say(
         context,
@@ -85,7 +90,9 @@ pub(crate) fn run(args: &QuickstartArgs, context: &mut Context) -> Outcome {
 }
 
 fn say(context: &mut Context, line: &str) -> Result<(), Diagnostic> {
-    context.text(&format!("{}\n", perfwright_report::text::visible(line)))
+    let blank =
+        if line.starts_with(|c: char| c.is_ascii_digit()) || line.starts_with("verdict") { "\n" } else { "" };
+    context.text(&format!("{blank}{}\n", perfwright_report::text::visible(line)))
 }
 
 fn short(id: &str) -> &str {
@@ -161,7 +168,7 @@ impl Flow<'_> {
     }
 
     fn search(&mut self, context: &mut Context) -> Result<(), Diagnostic> {
-        say(context, "\n1 search: two real servers, the same budget and the same knob for both")?;
+        say(context, "1 search: two real servers, the same budget and the same knob for both")?;
         let (dir, plan) = (self.places.at("search"), self.plan()?);
         self.rig.search(&dir, &plan, context)?;
         self.embed(names::SEARCH, &dir)?;
@@ -234,7 +241,7 @@ impl Flow<'_> {
     }
 
     fn gap(&mut self, context: &mut Context) -> Result<(), Diagnostic> {
-        say(context, "\n2 gap: the winners in turn, with a restart before every measurement")?;
+        say(context, "2 gap: the winners in turn, with a restart before every measurement")?;
         let (a, b) = (self.side(TARGET)?, self.side(COMPETITOR)?);
         let load = self.campaign.spec().workload["load"].clone();
         let mut found = None;
@@ -265,7 +272,7 @@ impl Flow<'_> {
     }
 
     fn explain(&mut self, context: &mut Context) -> Result<(), Diagnostic> {
-        say(context, "\n3 cause: both profiled, tables and layers, held against each other")?;
+        say(context, "3 cause: both profiled, tables and layers, held against each other")?;
         let target =
             Asked::target(&copy(&self.places, &self.baseline())?, &self.rig.program, &self.flags(TARGET)?);
         let competitor = Asked::competitor(&self.rig.program, &self.flags(COMPETITOR)?);
@@ -355,7 +362,7 @@ impl Flow<'_> {
     fn attempt(&mut self, context: &mut Context) -> Result<Option<()>, Diagnostic> {
         say(
             context,
-            "\n4 change: rounds of work, gates and review; scripted executor and reviewer, no model involved",
+            "4 change: rounds of work, gates and review; scripted executor and reviewer, no model involved",
         )?;
         let spec = self.campaign.spec().clone();
         let categories = self.categories();
@@ -514,7 +521,7 @@ impl Flow<'_> {
         let off_is_baseline = self.recorded(names::ACCURACY)?["off_is_baseline"] == true;
         let off = if off_is_baseline { changes.clone() } else { BTreeSet::new() };
         let found = compose::compose(&changes, &measured, &off, self.campaign.spec().threshold);
-        say(context, &format!("\n5 composition: {} of {} change(s)", found.reason, changes.len()))?;
+        say(context, &format!("5 composition: {} of {} change(s)", found.reason, changes.len()))?;
         self.keep_json(names::COMPOSITION, &found)?;
         self.add(SotaEvent::Composed {
             holds: found.holds,
@@ -572,7 +579,7 @@ fn told(run: &Path, context: &mut Context) -> Outcome {
     let because =
         manifest.gates.iter().find(|g| g.id == if proven { "sota.proven" } else { "sota.sequence" });
     let because = because.map_or("", |g| g.reason.as_str());
-    say(context, &format!("\nverdict  {word}: {because}"))?;
+    say(context, &format!("verdict  {word}: {because}"))?;
     let gates = manifest.gates.len();
     let state = if clean { "clean" } else { "NOT clean" };
     say(

@@ -91,6 +91,10 @@ fi
 /// The plan of the rounds: what may be touched, what is locked, and the gates that run something.
 pub(super) fn plan(spec: &SotaSpec, step: &str, prompt: &str) -> String {
     let gate = |kind: &str| format!("{step} --gate {kind}");
+    // A goal is running text: the prompt without its headings and fences.
+    let plain = |l: &&str| !l.starts_with('#') && !l.starts_with("```");
+    let prompt: Vec<&str> = prompt.lines().filter(plain).collect();
+    let prompt = prompt.join("\n");
     let list = |items: &[String]| items.iter().map(|i| format!("{i:?}")).collect::<Vec<_>>().join(", ");
     format!(
         r#"+++
