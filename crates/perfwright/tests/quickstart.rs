@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic like the tests themselves")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -18,6 +19,24 @@ fn pw(dir: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
+/// Begins a quickstart and kills it, with everything it has not yet told, once it decides the gap.
+fn killed(dir: &Path) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_perfwright"))
+        .args(["quickstart", "--short", "--run-dir", "run"])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let reached = stdout.lines().map_while(Result::ok).any(|line| line.starts_with("2 gap"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(reached, "it ended before the gap");
+}
+
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
@@ -25,10 +44,15 @@ fn json(path: &Path) -> Value {
 #[test]
 fn a_quickstart_refuses_cheats_and_leaves_a_record_that_verifies() {
     let dir = tempfile::tempdir().unwrap();
+    killed(dir.path());
     let ran = pw(dir.path(), &["quickstart", "--short", "--run-dir", "run"]);
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     let code = ran.status.code();
     assert!(matches!(code, Some(0 | 1)), "{code:?}\n{stdout}\n{stderr}");
+    assert!(
+        !stdout.contains("1 search"),
+        "what was measured before the kill is not measured again\n{stdout}"
+    );
     let run = dir.path().canonicalize().unwrap().join("run");
     let page = run.join("report.html");
     assert_eq!(stdout.lines().last(), page.to_str(), "{stdout}");
@@ -59,10 +83,9 @@ fn a_quickstart_refuses_cheats_and_leaves_a_record_that_verifies() {
     if code == Some(0) {
         let gain = &named("accepted")[0]["gain"];
         assert!(gain["low"].as_f64().unwrap() > 0.01, "{gain}");
-        let head =
-            Command::new("git").arg("-C").arg(dir.path().join("run.target")).args(["rev-parse", "HEAD"]);
-        let mut head = head;
-        let head = String::from_utf8(head.output().unwrap().stdout).unwrap();
+        let target = dir.path().join("run.target");
+        let head = Command::new("git").arg("-C").arg(target).args(["rev-parse", "HEAD"]).output().unwrap();
+        let head = String::from_utf8(head.stdout).unwrap();
         assert_eq!(named("accepted")[0]["commit"], head.trim());
     }
     // A run that was recorded whole within is a run of its own.

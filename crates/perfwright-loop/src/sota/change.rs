@@ -58,7 +58,7 @@ pub fn describe(spec: &SotaSpec, events: &[SotaEvent]) -> Description {
             }
             SotaEvent::Searched { run, .. } => say("Comparison", text, vec![format!("{run}/manifest.json")]),
             SotaEvent::GapDecided { run, .. } => {
-                say("Comparison", text, vec![format!("{run}/benchmark/ab.json")])
+                say("Comparison", text, vec![format!("{run}/benchmark/ab.json")]);
             }
             SotaEvent::GapExplained { evidence, .. } => {
                 say("Cause", text, vec![evidence.clone(), own(names::COMPARE)]);
@@ -68,6 +68,9 @@ pub fn describe(spec: &SotaSpec, events: &[SotaEvent]) -> Description {
                 say("Gain", text, vec![format!("{run}/benchmark/ab.json"), own(names::EXECUTION)]);
                 let text = "Greedy answers were held against the baseline's, switched on and switched off.";
                 say("Accuracy", own(text), vec![own(names::OUTPUTS), own(names::ACCURACY)]);
+            }
+            SotaEvent::SetMeasured { run, .. } => {
+                say("Gain", text, vec![format!("{run}/benchmark/ab.json")]);
             }
             SotaEvent::Composed { evidence, .. } => say("Gain", text, vec![evidence.clone()]),
             SotaEvent::Failed { evidence, .. } => say("Tried and refused", text, vec![evidence.clone()]),

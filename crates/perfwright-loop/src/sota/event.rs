@@ -189,6 +189,15 @@ pub enum SotaEvent {
         /// Launches of the new path.
         launches: u64,
     },
+    /// A part of the accepted changes was measured against the baseline, the others switched off.
+    SetMeasured {
+        /// The changes that were on.
+        on: Vec<String>,
+        /// Gain over the baseline.
+        gain: Range,
+        /// The run.
+        run: String,
+    },
     /// Accepted changes were measured together.
     Composed {
         /// They hold together.
@@ -228,6 +237,7 @@ impl SotaEvent {
             Self::AttemptRefused { .. } => "attempt_refused",
             Self::Failed { .. } => "failed",
             Self::Accepted { .. } => "accepted",
+            Self::SetMeasured { .. } => "set_measured",
             Self::Composed { .. } => "composed",
             Self::NotAvailable { .. } => "not_available",
             Self::Closed { .. } => "closed",

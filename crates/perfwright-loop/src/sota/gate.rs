@@ -175,7 +175,9 @@ fn compared_runs(events: &[SotaEvent]) -> BTreeSet<&String> {
     events
         .iter()
         .filter_map(|e| match e {
-            SotaEvent::GapDecided { run, .. } | SotaEvent::Accepted { run, .. } => Some(run),
+            SotaEvent::GapDecided { run, .. }
+            | SotaEvent::Accepted { run, .. }
+            | SotaEvent::SetMeasured { run, .. } => Some(run),
             _ => None,
         })
         .collect()
@@ -423,6 +425,15 @@ fn composed(evidence: &EvidenceSet) -> GateResult {
         let accuracy: Accuracy = typed(evidence, names::ACCURACY)?;
         let off = if accuracy.off_is_baseline { changes.clone() } else { BTreeSet::new() };
         let measured: Vec<Measured> = measured_sets(&changes, &events);
+        for one in &measured {
+            let answer = compared(&json(evidence, &format!("{}/benchmark/ab.json", one.evidence))?);
+            if !alike(&answer.and_then(|a| a.gain), &Some(one.gain)) {
+                return Ok(GateResult::fail(format!(
+                    "{} shows another gain than the recorded one",
+                    one.evidence
+                )));
+            }
+        }
         let again = compose::compose(&changes, &measured, &off, spec.threshold);
         if !alike(&again, &stored) {
             return Ok(GateResult::fail("the recorded measurements compose to something else"));
@@ -435,7 +446,7 @@ fn composed(evidence: &EvidenceSet) -> GateResult {
 }
 
 /// The sets of changes that were measured: each change is accepted on top of those before it, so the last A/B holds all
-/// of them.
+/// of them; others were measured for themselves.
 #[must_use]
 pub fn measured_sets(changes: &BTreeSet<String>, events: &[SotaEvent]) -> Vec<Measured> {
     let mut on = BTreeSet::new();
@@ -446,6 +457,9 @@ pub fn measured_sets(changes: &BTreeSet<String>, events: &[SotaEvent]) -> Vec<Me
         {
             on.insert(change.clone());
             out.push(Measured { on: on.clone(), gain: *gain, evidence: run.clone() });
+        }
+        if let SotaEvent::SetMeasured { on, gain, run } = event {
+            out.push(Measured { on: on.iter().cloned().collect(), gain: *gain, evidence: run.clone() });
         }
     }
     out

@@ -3,7 +3,7 @@
 //!
 //! | question | module |
 //! |---|---|
-//! | what is fixed before the first measurement | [`spec`] |
+//! | what is fixed before the first measurement | [`spec`], [`baseline`] |
 //! | what happens, and where it leads | [`event`], [`state`] |
 //! | is the target behind | [`gap`] |
 //! | which parts of a step carry the gap | [`explain`] |
@@ -20,6 +20,7 @@
 pub mod accuracy;
 mod alike;
 pub mod amdahl;
+pub mod baseline;
 pub mod campaign;
 pub mod change;
 pub mod compose;

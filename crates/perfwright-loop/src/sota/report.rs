@@ -96,6 +96,9 @@ pub fn sentence(event: &SotaEvent) -> String {
             short(commit),
             gain.percent()
         ),
+        SotaEvent::SetMeasured { on, gain, run } => {
+            format!("Measured {} without the other changes: {} ({run}).", on.join(" and "), gain.percent())
+        }
         SotaEvent::Composed { holds, together, evidence } => {
             let range = together.map_or_else(|| "no interval".to_owned(), |g| g.percent());
             let verb = if *holds { "hold" } else { "do not hold" };

@@ -276,6 +276,10 @@ fn step(spec: &SotaSpec, s: &mut SotaState, event: &SotaEvent) -> Result<(), Str
                 gain: *gain,
             });
         }
+        SotaEvent::SetMeasured { on, .. } => {
+            let known = |c: &String| s.accepted.iter().any(|a| a.change == *c);
+            need(!on.is_empty() && on.iter().all(known), "a set of changes that were not accepted")?;
+        }
         SotaEvent::Composed { holds, .. } => {
             need(!s.accepted.is_empty(), "nothing was accepted")?;
             need(s.open.is_none(), "an attempt is under way")?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::super::trace::diagnostic;
 use super::lab::Server;
 use super::terms::{MODEL, Terms};
+use super::trees::Places;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 
@@ -21,14 +22,16 @@ const BATCH: usize = 4;
 pub(super) struct Asked {
     pub argv: Vec<String>,
     pub env: Vec<(String, String)>,
+    /// What its processes carry.
+    pub mark: String,
 }
 
 impl Asked {
     /// The target in the tree of a commit.
-    pub(super) fn target(tree: &Path, program: &str, flags: &[(String, Value)]) -> Self {
+    pub(super) fn target(places: &Places, tree: &Path, program: &str, flags: &[(String, Value)]) -> Self {
         let mut argv = vec!["sh".to_owned(), tree.join("serve.sh").to_string_lossy().into_owned()];
         argv.extend(words(flags));
-        Self { argv, env: vec![("PERFWRIGHT".to_owned(), program.to_owned())] }
+        Self { argv, env: vec![("PERFWRIGHT".to_owned(), program.to_owned())], mark: places.mark() }
     }
 
     /// The same with its changes switched off.
@@ -38,10 +41,10 @@ impl Asked {
     }
 
     /// The competitor.
-    pub(super) fn competitor(program: &str, flags: &[(String, Value)]) -> Self {
+    pub(super) fn competitor(places: &Places, program: &str, flags: &[(String, Value)]) -> Self {
         let mut argv: Vec<String> = [program, "lab", "serve", "--ops", "fused"].map(str::to_owned).to_vec();
         argv.extend(words(flags));
-        Self { argv, env: Vec::new() }
+        Self { argv, env: Vec::new(), mark: places.mark() }
     }
 
     /// Starts it, writing its log and profiles below `dir`.
@@ -51,7 +54,7 @@ impl Asked {
         let folder = dir.to_string_lossy().into_owned();
         let more = ["--model", MODEL, "--port", "0", "--threads", "1", "--profile-dir", &folder];
         argv.extend(more.map(str::to_owned));
-        Server::start(&argv, &self.env, &dir.join("server.log"))
+        Server::start(&argv, &self.env, &self.mark, &dir.join("server.log"))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use perfwright_bench::live::ab::{Contender, ServerOf};
 use perfwright_bench::plan::read_plan;
@@ -16,6 +17,7 @@ use perfwright_loop::sota::explain::{Explained, Explanation, explain};
 use perfwright_loop::sota::gap::{Gap, compared};
 use perfwright_loop::sota::technique::Failure;
 use perfwright_loop::sota::{amdahl, compose, gate as checks, kernel, names, prompts, proof};
+use perfwright_process::kill_marked;
 use serde_json::{Value, json};
 
 use super::super::bench_run::watch_for_interrupt;
@@ -66,6 +68,12 @@ pub(crate) fn run(args: &QuickstartArgs, context: &mut Context) -> Outcome {
         context,
         "perfwright quickstart: a fair benchmark, a gap, its cause, a change, the proof. No network, no model.",
     )?;
+    if !kill_marked(&places.mark(), Duration::from_secs(20)) {
+        return Err(Diagnostic::new(
+            codes::QUICKSTART_STOPPED,
+            "a server that a killed quickstart left cannot be ended",
+        ));
+    }
     let baseline = setup::target(&places, &terms)?;
     let host = perfwright_evidence::Host::capture(Path::new("/"));
     let hardware =
@@ -273,9 +281,13 @@ impl Flow<'_> {
 
     fn explain(&mut self, context: &mut Context) -> Result<(), Diagnostic> {
         say(context, "3 cause: both profiled, tables and layers, held against each other")?;
-        let target =
-            Asked::target(&copy(&self.places, &self.baseline())?, &self.rig.program, &self.flags(TARGET)?);
-        let competitor = Asked::competitor(&self.rig.program, &self.flags(COMPETITOR)?);
+        let target = Asked::target(
+            &self.places,
+            &copy(&self.places, &self.baseline())?,
+            &self.rig.program,
+            &self.flags(TARGET)?,
+        );
+        let competitor = Asked::competitor(&self.places, &self.rig.program, &self.flags(COMPETITOR)?);
         let spec = self.campaign.spec().clone();
         let mut last: Option<(PathBuf, PathBuf, Value, Explanation)> = None;
         for _ in 0..self.terms.tries.max(1) {

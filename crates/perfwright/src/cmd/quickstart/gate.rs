@@ -59,7 +59,7 @@ pub(super) fn run(kind: StepGate, run: &Path, rig: &Rig<'_>, context: &mut Conte
     let dir = results(&places, &commit);
     std::fs::create_dir_all(&dir).map_err(|e| Diagnostic::reading(&dir, &e))?;
     let tree = copy(&places, &commit)?;
-    let target = Asked::target(&tree, &rig.program, &step.flags);
+    let target = Asked::target(&places, &tree, &rig.program, &step.flags);
     let terms = if step.short { Terms::SHORT } else { Terms::FULL };
     match kind {
         StepGate::Starts => {
@@ -70,7 +70,12 @@ pub(super) fn run(kind: StepGate, run: &Path, rig: &Rig<'_>, context: &mut Conte
             Ok(Exit::Done)
         }
         StepGate::Accuracy => {
-            let base = Asked::target(&copy(&places, &step.spec.baseline.commit)?, &rig.program, &step.flags);
+            let base = Asked::target(
+                &places,
+                &copy(&places, &step.spec.baseline.commit)?,
+                &rig.program,
+                &step.flags,
+            );
             let ask = |asked: &Asked, name: &str| {
                 let server = asked.start(&dir.join(name))?;
                 let answers = server.answers(&step.spec.accuracy.prompts, step.spec.accuracy.tokens);

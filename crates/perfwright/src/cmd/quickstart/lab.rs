@@ -27,13 +27,20 @@ fn fault(cause: impl Into<String>) -> Diagnostic {
 }
 
 impl Server {
-    /// Starts a server and waits until it says where it listens.
-    pub(super) fn start(argv: &[String], env: &[(String, String)], log: &Path) -> Result<Self, Diagnostic> {
+    /// Starts a server and waits until it says where it listens. `mark` is what a later process finds it by, where this one
+    /// is killed.
+    pub(super) fn start(
+        argv: &[String],
+        env: &[(String, String)],
+        mark: &str,
+        log: &Path,
+    ) -> Result<Self, Diagnostic> {
         let mut launch = Launch::new(argv.to_vec());
         for (key, value) in env {
             launch = launch.var(key, value);
         }
         launch.max_output = 4 << 20;
+        launch.mark = Some(mark.to_owned());
         let mut child = Child::start(&launch, log).map_err(|e| fault(e.to_string()))?;
         let mut text = String::new();
         let waited = child.wait_ready(LIMIT, |bytes| {

@@ -216,7 +216,7 @@ impl Rig<'_> {
             let (said, _) = measure(&plan, machine, journal, &mut show).map_err(|e| failed(dir, e))?;
             if let Answer::Refused(faults) = said {
                 let start = Diagnostic::new(codes::BENCH_SIDES_DIFFER, "the two sides cannot be compared");
-                return Err(faults.into_iter().fold(start.file(dir), |d, f| d.cause(f)));
+                return Err(faults.into_iter().fold(start.file(dir), Diagnostic::cause));
             }
         }
         answer(dir)

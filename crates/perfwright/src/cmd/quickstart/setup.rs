@@ -3,6 +3,7 @@
 use std::fs;
 
 use perfwright_evidence::sha256_hex;
+use perfwright_loop::sota::baseline::open_changes;
 use perfwright_loop::sota::spec::{
     AccuracyTerms, Baseline, Boundary, Budgets, Excluded, SOTA_SCHEMA, SotaSpec,
 };
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use super::terms::{COMPETITOR, METRIC, MODEL, TARGET, THRESHOLD, Terms};
 use super::trees::{Places, git, read, write};
+use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::output::not_writable;
 
@@ -66,17 +68,18 @@ pub(super) fn target(places: &Places, terms: &Terms) -> Result<String, Diagnosti
     Ok(String::from_utf8_lossy(&read(&places.at("baseline"))?).trim().to_owned())
 }
 
-/// The open changes of the list, or the reason why there is none.
-fn none_because(text: &str) -> Option<String> {
-    text.lines().find_map(|l| l.strip_prefix("none:")).map(|r| r.trim().to_owned())
-}
-
 /// The contract.
 pub(super) fn contract(places: &Places, baseline: &str, hardware: &str) -> Result<SotaSpec, Diagnostic> {
     let tree = super::trees::copy(places, baseline)?;
     let bytes = read(&tree.join(WORKLOAD))?;
     let workload: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let open = String::from_utf8_lossy(&read(&tree.join("open-changes.txt"))?).into_owned();
+    let hot_files = vec![ENGINE.to_owned(), "serve.sh".to_owned()];
+    let list = tree.join("open-changes.txt");
+    let open = open_changes(&String::from_utf8_lossy(&read(&list)?), &hot_files).map_err(|e| {
+        Diagnostic::new(codes::QUICKSTART_STOPPED, "the list of open changes cannot be read")
+            .file(&list)
+            .cause(e)
+    })?;
     let left_out = |framework: &str| Excluded {
         framework: framework.to_owned(),
         reason: "needs an accelerator and a network; quickstart runs on the CPU with nothing installed"
@@ -97,10 +100,10 @@ pub(super) fn contract(places: &Places, baseline: &str, hardware: &str) -> Resul
         excluded: ["sglang", "vllm", "trtllm"].map(left_out).to_vec(),
         baseline: Baseline {
             commit: baseline.to_owned(),
-            hot_files: vec![ENGINE.to_owned(), "serve.sh".to_owned()],
+            hot_files,
             source: "open-changes.txt".to_owned(),
-            open_changes: Vec::new(),
-            none_because: none_because(&open),
+            open_changes: open.touching,
+            none_because: open.none_because,
             includes: Vec::new(),
         },
         workload,

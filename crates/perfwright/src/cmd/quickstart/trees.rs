@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use perfwright_evidence::sha256_hex;
+
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::output::not_writable;
@@ -33,6 +35,11 @@ impl Places {
             target: parent.join(format!("{name}.target")),
             work: parent.join(format!("{name}.work")),
         })
+    }
+
+    /// What servers of this quickstart carry, so that those which a killed one left are found.
+    pub(super) fn mark(&self) -> String {
+        sha256_hex(self.run.to_string_lossy().as_bytes())[..32].to_owned()
     }
 
     /// A file or folder of the work folder.
