@@ -4,7 +4,11 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use xtask::testrun::{Tally, summary};
+use xtask::testrun::{Tally, engine_summary, summary};
+
+/// The engine that `tests/engines/install.sh` installs, and why it could not.
+const ENGINE: &str = "target/engines/llamacpp/bin/python";
+const ENGINE_MISSING: &str = "target/engines/llamacpp.missing";
 
 /// Runs cargo, passes its output on and counts results. The flag says whether cargo was content.
 fn cargo(root: &Path, args: &[&str]) -> Result<(Tally, bool), String> {
@@ -44,12 +48,23 @@ pub(crate) fn run(root: &Path, extra: &[String]) -> Result<ExitCode, String> {
     if built && root.join("../shared/data").is_dir() {
         println!("\n../shared/data is here: now the tests that are ignored without it");
         let ignored = ["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"];
-        let (tally, fine) = cargo(root, &[&ignored, extra.as_slice(), &["--", "--ignored"]].concat())?;
+        let (tally, fine) =
+            cargo(root, &[&ignored, extra.as_slice(), &["--", "--ignored", "--skip", "engine_"]].concat())?;
         good &= fine;
         second = Some(tally);
     }
-    let [counts, real] = summary(&first, second.as_ref());
-    println!("\n{counts}\n{real}");
-    let failed = first.failed + second.map_or(0, |t| t.failed);
+    let mut engines = None;
+    if built && root.join(ENGINE).is_file() {
+        println!("\nllama.cpp is here: now the tests that measure it");
+        let tests = ["test", "-p", "perfwright", "--test", "engine_llamacpp"];
+        let (tally, fine) = cargo(root, &[&tests, extra.as_slice(), &["--", "--ignored"]].concat())?;
+        good &= fine;
+        engines = Some(tally);
+    }
+    let missing = std::fs::read_to_string(root.join(ENGINE_MISSING)).ok();
+    let engine_line = engine_summary(engines.as_ref(), missing.as_deref());
+    let [counts, real] = summary(&first, second.as_ref(), engines.as_ref());
+    println!("\n{engine_line}\n{counts}\n{real}");
+    let failed = first.failed + second.map_or(0, |t| t.failed) + engines.map_or(0, |t| t.failed);
     Ok(if good && failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

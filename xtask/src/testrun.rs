@@ -76,8 +76,9 @@ fn package_of(name: &str) -> String {
 
 /// The two closing lines: what ran, and how much of it used real data.
 ///
-/// `first` is the ordinary run; `second` the run of ignored tests, absent where there is no data folder.
-pub fn summary(first: &Tally, second: Option<&Tally>) -> [String; 2] {
+/// `first` is the ordinary run; `second` the run of ignored tests, absent where there is no data folder; `engines` that
+/// of tests with third-party engines, absent where there are none.
+pub fn summary(first: &Tally, second: Option<&Tally>, engines: Option<&Tally>) -> [String; 2] {
     let (mut passed, mut failed, mut skipped) = (first.passed, first.failed, first.ignored);
     let mut ran = 0;
     if let Some(second) = second {
@@ -86,10 +87,24 @@ pub fn summary(first: &Tally, second: Option<&Tally>) -> [String; 2] {
         skipped = skipped.saturating_sub(second.passed + second.failed);
         ran = first.real_data.intersection(&second.ended).count();
     }
+    if let Some(engines) = engines {
+        passed += engines.passed;
+        failed += engines.failed;
+        skipped = skipped.saturating_sub(engines.passed + engines.failed);
+    }
     [
         format!("{passed} passed, {failed} failed, {skipped} skipped"),
         format!("real-data tests: {ran} ran, {} ignored", first.real_data.len() - ran),
     ]
+}
+
+/// The line about third-party engines; `missing` is why there is none.
+pub fn engine_summary(engines: Option<&Tally>, missing: Option<&str>) -> String {
+    match (engines, missing) {
+        (Some(t), _) => format!("llama.cpp tests: {} ran", t.passed + t.failed),
+        (None, Some(why)) => format!("llama.cpp tests: ignored, {}", why.trim()),
+        (None, None) => "llama.cpp tests: ignored, tests/engines/install.sh installs it".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +140,7 @@ mod tests {
         let first = tally(FIRST);
         assert_eq!(first.programs, 2);
         assert_eq!(
-            summary(&first, None),
+            summary(&first, None, None),
             ["4 passed, 1 failed, 3 skipped", "real-data tests: 0 ran, 2 ignored"]
         );
     }
@@ -141,7 +156,7 @@ mod tests {
             ("     Running unittests src/lib.rs (target/debug/deps/b-2e)", ""),
         ]);
         assert_eq!(
-            summary(&tally(FIRST), Some(&second)),
+            summary(&tally(FIRST), Some(&second), None),
             ["6 passed, 1 failed, 1 skipped", "real-data tests: 1 ran, 1 ignored"]
         );
     }

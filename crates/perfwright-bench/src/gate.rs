@@ -11,6 +11,7 @@ use crate::live::{PATHS, TRIALS};
 use crate::measure::gate::differs;
 use crate::rows::Basis;
 use crate::search::journal::{ROWS, keyed};
+use crate::search::screen::SCREENED;
 use crate::sla::{Bound, Sla};
 
 /// Where a run keeps the answer of `bench compare`.
@@ -19,7 +20,7 @@ pub const COMPARISON: &str = "benchmark/comparison.json";
 pub const AB_ANSWER: &str = "benchmark/ab.json";
 
 /// Every gate that this crate exports.
-pub const GATES: &[Gate] = &[COMPARED, AB, TRIALS, PATHS];
+pub const GATES: &[Gate] = &[COMPARED, AB, TRIALS, PATHS, SCREENED];
 /// The gate of a live `bench ab`.
 pub const AB: Gate = Gate { id: "bench.ab", version: 1, eval: live_ab };
 /// The gate of a recorded `bench compare`.

@@ -100,7 +100,8 @@ fn searching_process() {
             let mut keys = Vec::new();
             let journal = search(&root.path().join("run"), |t| keys.push(t.key.clone())).expect("searched");
             assert_eq!(keys.len(), journal.lines().len());
-            let rows = summary(&plan(), &conditions(), journal.done()).expect("complete");
+            let rows =
+                summary(&plan(), &conditions(), journal.done(), journal.screenings()).expect("complete");
             let of = |status: Status| rows.iter().filter(|r| r.status == status).count();
             assert!(of(Status::Oom) == 1 && of(Status::Skipped) > 0 && of(Status::Ok) > 0, "{rows:#?}");
             assert!(rows.iter().all(|r| r.status == Status::Ok || r.failure_reason.is_some()));
@@ -147,7 +148,7 @@ fn the_largest_concurrency_is_found_too() {
         },
     )
     .expect("searched");
-    let rows = summary(&plan, &conditions(), journal.done()).expect("complete");
+    let rows = summary(&plan, &conditions(), journal.done(), journal.screenings()).expect("complete");
     let found: Vec<_> = rows.iter().filter_map(|r| r.objective.as_ref()).collect();
     assert!(!found.is_empty());
     assert!(found.iter().all(|o| o.kind == "max_concurrency" && o.value == 23.0), "{found:?}");
@@ -157,7 +158,7 @@ fn the_largest_concurrency_is_found_too() {
 fn killed_at_random_moments() {
     let root = tempfile::tempdir().expect("a folder");
     let whole = search(&root.path().join("whole"), |_| {}).expect("searched");
-    let expected = summary(&plan(), &conditions(), whole.done()).expect("complete");
+    let expected = summary(&plan(), &conditions(), whole.done(), whole.screenings()).expect("complete");
     let dir = root.path().join("killed");
     let (mut state, mut kills, mut kept) = (0x9e37_79b9_u64, 0, BTreeMap::new());
     loop {
@@ -191,7 +192,35 @@ fn killed_at_random_moments() {
         rows.iter_mut().for_each(|r| r.source = Default::default());
         rows
     };
-    let rows = summary(&plan(), &conditions(), journal.done()).expect("complete");
+    let rows = summary(&plan(), &conditions(), journal.done(), journal.screenings()).expect("complete");
     assert_eq!(strip(rows), strip(expected));
     assert_eq!(journal.lines(), whole.lines(), "the same rows in the same order");
+    assert_eq!(journal.screenings(), whole.screenings());
+}
+
+#[test]
+fn a_recorded_screening_is_not_decided_again() {
+    let root = tempfile::tempdir().expect("a folder");
+    let whole = search(&root.path().join("whole"), |_| {}).expect("searched");
+    let first = whole.screenings().values().next().expect("a round").clone();
+    let (best, worst) = (&first.scored[0].candidate, &first.scored.last().expect("several").candidate);
+    // What an earlier process decided stands, whatever this one would have decided.
+    let dir = root.path().join("other");
+    let spec = RunSpec::new("bench search", "0.1.0", serde_json::json!({"plan": PLAN}));
+    let mut journal = Journal::open(&dir, &spec, Recorded::Measured).expect("opened");
+    let mut other = first.clone();
+    other.kept.retain(|c| c != best);
+    other.kept.push(worst.clone());
+    journal.decide(other.clone()).expect("recorded");
+    drop(journal);
+    let journal = search(&dir, |_| {}).expect("searched");
+    assert_eq!(journal.screenings()[&(first.framework.clone(), first.rung)], other);
+    let rows = summary(&plan(), &conditions(), journal.done(), journal.screenings()).expect("complete");
+    let of = |id: &String| rows.iter().find(|r| r.candidate_id == *id && r.framework == first.framework);
+    let reason = of(best).and_then(|r| r.failure_reason.clone()).expect("a reason");
+    assert!(reason.starts_with("screened out: place 1 of"), "{reason}");
+    // And whoever verifies sees that the rows do not give it.
+    let (_, finished) = deliver(&plan(), &conditions(), journal).expect("delivered");
+    let gate = finished.gates.iter().find(|g| g.id == "bench.screened").expect("there");
+    assert_eq!(gate.outcome, Outcome::Fail, "{gate:?}");
 }

@@ -173,3 +173,54 @@ fn a_program_that_is_not_there_stops_the_search_and_can_be_mended() {
     assert!(out.status.code() == Some(5) && said(&out).contains("PW0448"), "{}", said(&out));
     assert!(rows(&root.path().join("run")).is_empty(), "no candidate failed");
 }
+
+#[test]
+fn ctrl_c_ends_the_server_keeps_what_is_measured_and_the_search_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let name = format!("search-int-{}", std::process::id());
+    let plan = plan(root.path(), &name);
+    let run = root.path().join("run");
+    let child = search(&plan, &run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A row is on the disk, so that there is something to lose; the rest of the search is still to come.
+    while rows(&run).is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130), "{}", said(&out));
+    assert!(said(&out).contains("PW0416"), "{}", said(&out));
+    assert!(running(&name).is_empty(), "{:?}", running(&name));
+    let kept = rows(&run);
+    let verify = Command::new(BIN).args(["run", "verify"]).arg(&run).output().unwrap();
+    assert!(said(&verify).contains("interrupted"), "{}", said(&verify));
+    let out = search(&plan, &run).output().unwrap();
+    assert!(matches!(out.status.code(), Some(0 | 1)), "{}", said(&out));
+    let whole = rows(&run);
+    assert!(kept.iter().all(|(n, bytes)| whole.get(n) == Some(bytes)), "a finished row changed or is gone");
+    verified(&run);
+}
+
+#[test]
+fn a_plan_names_its_folder_and_may_refuse_to_go_on() {
+    let root = tempfile::tempdir().unwrap();
+    let text = "model: {name: tiny}\ndataset: {num_prompts: 8, input_len: [8], output_len: [4]}\n\
+                benchmark: {max_concurrency: [2], output_dir: runs/named}\n\
+                search: {repeats: 1, resume: false}\n\
+                frameworks: {lab: {server_command: 'perfwright lab serve --model {model} --port {port}'}}\n";
+    let plan = root.path().join("plan.yaml");
+    std::fs::write(&plan, text).unwrap();
+    let search = || {
+        let mut command = Command::new(BIN);
+        command.args(["bench", "search", "--allow-busy", "plan.yaml"]).current_dir(root.path());
+        command.output().unwrap()
+    };
+    let out = search();
+    assert!(matches!(out.status.code(), Some(0 | 1)), "{}", said(&out));
+    let run = root.path().join("runs/named");
+    verified(&run);
+    let kept = rows(&run);
+    let out = search();
+    assert!(out.status.code() == Some(2) && said(&out).contains("PW0452"), "{}", said(&out));
+    assert_eq!(rows(&run), kept);
+}

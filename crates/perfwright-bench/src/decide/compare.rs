@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::paired::MACHINE;
 use super::report::{
     Comparison, First, Input, Interval, Ranked, SCHEMA, Scenario, SetAside, Verdict, VerdictWord,
 };
@@ -159,6 +160,11 @@ fn judge(order: &[(usize, Entry<'_>)], by: RankedBy, threshold: f64) -> (Verdict
     let all = || order.iter().flat_map(|(_, e)| &e.rows);
     if all().any(|r| r.basis != Basis::Measured) {
         reasons.push("imported rows are ranked and prove nothing".to_owned());
+    }
+    let busy = all().filter(|r| r.carried.contains_key(MACHINE)).count();
+    if busy > 0 {
+        let of = all().count();
+        reasons.push(format!("{busy} of {of} ranked rows were measured on a busy machine"));
     }
     if order.len() == 1 {
         reasons.push("there is one candidate, and nothing to compare it with".to_owned());

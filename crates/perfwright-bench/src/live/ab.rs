@@ -289,7 +289,7 @@ fn one(
     let (number, launch) = match &side.server {
         ServerOf::Url(url) => {
             conditions.url.clone_from(url);
-            rig.look(journal)?;
+            rig.look(true, journal)?;
             // All measurements of a server that runs on come from one launch, whichever it was.
             (rig.number(), u64::from(!slot.is_a()))
         }

@@ -127,9 +127,9 @@ pub struct Search {
     pub repeats: u64,
     /// Seed of arrivals and prompts.
     pub seed: u64,
-    /// An interrupted search is continued.
+    /// An interrupted search is continued; otherwise a folder that holds a run is refused.
     pub resume: bool,
-    /// Folder for results.
+    /// Folder of the run, where the command line names none.
     pub output_dir: Option<String>,
 }
 

@@ -29,7 +29,7 @@ pub fn deliver(
     conditions: &Conditions,
     mut journal: Journal,
 ) -> Result<(Comparison, Finished), SearchError> {
-    let rows = summary(plan, conditions, journal.done())
+    let rows = summary(plan, conditions, journal.done(), journal.screenings())
         .ok_or_else(|| SearchError::Executor("trials are still missing".to_owned()))?;
     let trials: String = journal.lines().iter().map(|l| format!("{l}\n")).collect();
     journal.derived(TRIALS, trials.as_bytes(), "application/x-ndjson")?;

@@ -7,6 +7,7 @@ use perfwright_evidence::{
 };
 use serde_json::Value;
 
+use super::screen::{SCREENINGS, Screening, Screenings};
 use super::steps::Done;
 use crate::rows::{Basis, Row, read_rows};
 
@@ -18,6 +19,7 @@ pub(crate) const ROWS: &str = "benchmark/rows/";
 pub struct Journal {
     run: RunWriter,
     done: Done,
+    screenings: Screenings,
     /// The rows as they lie on the disk, in the order of finishing.
     lines: Vec<String>,
     basis: Recorded,
@@ -46,13 +48,40 @@ impl Journal {
     /// The folder is not such a run, or a row in it cannot be read.
     pub fn open(dir: &Path, spec: &RunSpec, basis: Recorded) -> Result<Self, JournalError> {
         let run = RunWriter::create_or_resume(dir, spec)?;
-        let mut journal = Self { run, done: Done::new(), lines: Vec::new(), basis };
+        let mut journal =
+            Self { run, done: Done::new(), screenings: Screenings::new(), lines: Vec::new(), basis };
         let names: Vec<String> =
             journal.run.evidence().iter().map(|e| e.name.clone()).filter(|n| n.starts_with(ROWS)).collect();
         for name in names {
             journal.read(&name)?;
         }
+        let decided: Vec<String> =
+            journal.names().filter(|n| n.starts_with(SCREENINGS)).map(str::to_owned).collect();
+        for name in decided {
+            let fail = |e: serde_json::Error| JournalError::Row { name: name.clone(), cause: e.to_string() };
+            let decision: Screening = serde_json::from_slice(&journal.bytes(&name)?).map_err(fail)?;
+            journal.screenings.insert((decision.framework.clone(), decision.rung), decision);
+        }
         Ok(journal)
+    }
+
+    /// The decisions of screening rounds.
+    #[must_use]
+    pub fn screenings(&self) -> &Screenings {
+        &self.screenings
+    }
+
+    /// Keeps the decision of a screening round. It is on the disk when this returns, and is made once.
+    ///
+    /// # Errors
+    /// The run folder refuses.
+    pub fn decide(&mut self, decision: Screening) -> Result<(), JournalError> {
+        let name = format!("{SCREENINGS}{:03}.json", self.screenings.len());
+        let json = serde_json::to_vec_pretty(&decision)
+            .map_err(|e| JournalError::Row { name: name.clone(), cause: e.to_string() })?;
+        self.derived(&name, &json, "application/json")?;
+        self.screenings.insert((decision.framework.clone(), decision.rung), decision);
+        Ok(())
     }
 
     /// The rows by the key of their trial.

@@ -7,6 +7,7 @@ pub mod dry;
 pub mod journal;
 pub mod prune;
 pub mod run;
+pub mod screen;
 pub mod space;
 pub mod steps;
 pub mod summary;

@@ -30,6 +30,8 @@ pub struct Trialled {
     pub model: Option<String>,
     /// Speculative decoding, where the server told.
     pub spec_decode: SpecDecode,
+    /// Part of the prompt that came from a cache, as usage and counters say.
+    pub cache: Option<Value>,
     /// What else kept the machine busy before the launch.
     pub busy: Vec<String>,
     /// Where the evidence of the measurement is, by name.
@@ -51,6 +53,7 @@ impl Trialled {
             version: None,
             model: None,
             spec_decode: SpecDecode::default(),
+            cache: None,
             busy: Vec::new(),
             artifacts: serde_json::Map::new(),
             notes: Vec::new(),
@@ -91,7 +94,15 @@ pub fn run(
     mut prune: impl FnMut(&Trial) -> Option<Proof>,
     mut execute: impl FnMut(&Trial, &mut Journal) -> Result<Trialled, SearchError>,
 ) -> Result<(), SearchError> {
-    while let Step::Run(trial) = next(plan, conditions, journal.done()) {
+    loop {
+        let trial = match next(plan, conditions, journal.done(), journal.screenings()) {
+            Step::Done => return Ok(()),
+            Step::Screen(decision) => {
+                journal.decide(*decision)?;
+                continue;
+            }
+            Step::Run(trial) => trial,
+        };
         let row = match prune(&trial) {
             Some(proof) => {
                 let mut row = row(plan, conditions, &trial);
@@ -107,7 +118,6 @@ pub fn run(
             return Err(SearchError::Stuck(trial.key.clone()));
         }
     }
-    Ok(())
 }
 
 fn row(plan: &Plan, conditions: &Conditions, trial: &Trial) -> Row {
@@ -146,6 +156,9 @@ pub(crate) fn filled(mut row: Row, result: Trialled) -> Row {
     if !result.busy.is_empty() {
         row.notes.push(format!("measured on a busy machine: {}", result.busy.join("; ")));
         row.carried.insert(MACHINE.to_owned(), json!({ "busy": result.busy }));
+    }
+    if let Some(cache) = result.cache {
+        row.carried.insert("cache".to_owned(), cache);
     }
     if !result.artifacts.is_empty() {
         row.carried.insert("artifacts".to_owned(), Value::Object(result.artifacts));

@@ -1,5 +1,5 @@
-//! The order of trials. [`next`] walks through the whole search with the rows that exist and names the first trial
-//! that has none: the search has no state but its rows.
+//! The order of trials. [`next`] walks through the whole search with the rows and screening decisions that exist and
+//! names the first trial that has none: the search has no other state.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::boundary::{self, Next, Observation, Range};
+use super::screen::{Scored, Screening, Screenings, score, screen};
 use super::space::{self, Candidate};
 use crate::plan::types::{FrameworkPlan, Plan, Qps, Scenario};
 use crate::rows::{Row, Status};
@@ -68,6 +69,8 @@ pub struct Trial {
 pub enum Step {
     /// A measurement that is still missing.
     Run(Box<Trial>),
+    /// A decision that is to be recorded before anything is measured because of it.
+    Screen(Box<Screening>),
     /// Nothing is missing.
     Done,
 }
@@ -121,20 +124,26 @@ pub struct Final {
     pub keys: Vec<String>,
 }
 
-/// The first trial without a row.
+/// The first trial without a row, or the first decision that is not recorded.
 #[must_use]
-pub fn next(plan: &Plan, conditions: &Conditions, done: &Done) -> Step {
-    match walk(plan, conditions, done) {
-        Err(trial) => Step::Run(trial),
+pub fn next(plan: &Plan, conditions: &Conditions, done: &Done, screenings: &Screenings) -> Step {
+    match walk(plan, conditions, done, screenings) {
+        Err(Missing::Trial(trial)) => Step::Run(trial),
+        Err(Missing::Screening(decision)) => Step::Screen(decision),
         Ok(_) => Step::Done,
     }
 }
 
-/// Walks through the search; the error is the first trial without a row.
-pub(super) fn walk(plan: &Plan, conditions: &Conditions, done: &Done) -> Result<Walk, Box<Trial>> {
+/// Walks through the search; the error is the first thing that is missing.
+pub(super) fn walk(
+    plan: &Plan,
+    conditions: &Conditions,
+    done: &Done,
+    screenings: &Screenings,
+) -> Result<Walk, Missing> {
     let mut walk = Walk::default();
     for framework in plan.frameworks.iter().filter(|f| f.enabled) {
-        Walker { plan, conditions, done, framework }.framework(&mut walk)?;
+        Walker { plan, conditions, done, screenings, framework }.framework(&mut walk)?;
     }
     Ok(walk)
 }
@@ -143,10 +152,21 @@ struct Walker<'a> {
     plan: &'a Plan,
     conditions: &'a Conditions,
     done: &'a Done,
+    screenings: &'a Screenings,
     framework: &'a FrameworkPlan,
 }
 
-type Missing = Box<Trial>;
+/// What is missing: a row, or a decision that all its rows are there for.
+pub(super) enum Missing {
+    Trial(Box<Trial>),
+    Screening(Box<Screening>),
+}
+
+impl Missing {
+    fn trial(trial: &Trial) -> Self {
+        Self::Trial(Box::new(trial.clone()))
+    }
+}
 
 impl<'a> Walker<'a> {
     fn framework(&self, walk: &mut Walk) -> Result<(), Missing> {
@@ -160,25 +180,25 @@ impl<'a> Walker<'a> {
             let prompts =
                 (self.plan.num_prompts >> (rungs - rung)).max(MIN_PROMPTS).min(self.plan.num_prompts);
             let mut scored = Vec::new();
-            for c in alive {
-                match self.screen(c, rung, prompts)? {
-                    Ok(score) => scored.push((score, c)),
+            for c in &alive {
+                match self.screened(c, rung, prompts)? {
+                    Ok(one) => scored.push(one),
                     Err(key) => fate(walk, c, Fate::Ended(key)),
                 }
             }
-            // Sorting is stable: of equals the earlier candidate stays.
-            scored.sort_by(|a, b| b.0.0.cmp(&a.0.0).then(b.0.1.total_cmp(&a.0.1)));
-            let keep = scored.len().div_ceil(2).max(FINALISTS);
-            let of = scored.len();
-            alive = Vec::new();
-            for (i, (_, c)) in scored.into_iter().enumerate() {
-                // The baseline is what everything is compared with, so it is always measured to the end.
-                if i < keep || c.changed.is_empty() {
-                    alive.push(c);
-                } else {
-                    fate(walk, c, Fate::Screened { rung, place: i + 1, of });
+            let name = (self.framework.name.clone(), rung);
+            let Some(decided) = self.screenings.get(&name) else {
+                return Err(Missing::Screening(Box::new(screen(&name.0, rung, scored))));
+            };
+            for (i, one) in
+                decided.scored.iter().enumerate().filter(|(_, s)| !decided.kept.contains(&s.candidate))
+            {
+                if let Some(c) = alive.iter().find(|c| c.id == one.candidate) {
+                    fate(walk, c, Fate::Screened { rung, place: i + 1, of: decided.scored.len() });
                 }
             }
+            alive =
+                decided.kept.iter().filter_map(|id| alive.iter().find(|c| c.id == *id).copied()).collect();
         }
         for c in alive {
             match self.finals(c, walk)? {
@@ -189,28 +209,28 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// Scenarios passed and the sum of log throughputs; or the trial that did not end well.
-    fn screen(
+    /// Scenarios passed and score in a round; or the trial that did not end well.
+    fn screened(
         &self,
         candidate: &Candidate,
         rung: usize,
         prompts: u64,
-    ) -> Result<Result<(usize, f64), String>, Missing> {
+    ) -> Result<Result<Scored, String>, Missing> {
         let cap = self.plan.max_concurrency.iter().flatten().max().copied().unwrap_or(SCREEN_CONCURRENCY);
         let load = Load { request_rate: None, max_concurrency: Some(cap) };
-        let (mut passed, mut sum) = (0, 0.0);
+        let (mut keys, mut rows) = (Vec::new(), Vec::new());
         for scenario in &self.plan.scenarios {
             let trial = self.trial(candidate, scenario, Some(rung), load, prompts, 0);
-            let row = self.done.get(&trial.key).ok_or_else(|| Box::new(trial.clone()))?;
+            let row = self.done.get(&trial.key).ok_or_else(|| Missing::trial(&trial))?;
             if row.status != Status::Ok {
                 return Ok(Err(trial.key));
             }
-            let pressure = self.plan.sla.pressure(row);
-            passed += usize::from(pressure <= 1.0);
-            let throughput = row.metric("request_throughput").unwrap_or(0.0).max(1e-9);
-            sum += throughput.ln() - pressure.clamp(1.0, 1e6).ln();
+            keys.push(trial.key);
+            rows.push(row);
         }
-        Ok(Ok((passed, sum)))
+        let (passed, score) = score(&self.plan.sla, &rows);
+        let baseline = candidate.changed.is_empty();
+        Ok(Ok(Scored { candidate: candidate.id.clone(), baseline, keys, passed, score }))
     }
 
     /// The final measurement of a candidate; the key of the trial that did not end well, if one did.
@@ -275,7 +295,7 @@ impl<'a> Walker<'a> {
                     };
                     let trial =
                         self.trial(candidate, &fin.scenario, None, load, self.plan.num_prompts, repeat);
-                    let row = self.done.get(&trial.key).ok_or_else(|| Box::new(trial.clone()))?;
+                    let row = self.done.get(&trial.key).ok_or_else(|| Missing::trial(&trial))?;
                     fin.keys.push(trial.key.clone());
                     // A server that does not start says nothing about the load.
                     if row.status != Status::Ok {
@@ -296,7 +316,7 @@ impl<'a> Walker<'a> {
             let load = Load { request_rate: rate, max_concurrency: fin.cap };
             for repeat in 0..self.plan.search.repeats {
                 let trial = self.trial(candidate, &fin.scenario, None, load, self.plan.num_prompts, repeat);
-                let row = self.done.get(&trial.key).ok_or_else(|| Box::new(trial.clone()))?;
+                let row = self.done.get(&trial.key).ok_or_else(|| Missing::trial(&trial))?;
                 fin.keys.push(trial.key.clone());
                 if row.status != Status::Ok {
                     return Ok(Some(trial.key));

@@ -1,14 +1,20 @@
 //! One row per candidate, scenario and concurrency cap, from all rows of a finished search: what `bench compare`
 //! ranks. Candidates that failed or were screened out are there too, with the reason.
 
+use super::screen::Screenings;
 use super::steps::{Conditions, Done, Fate, Final, walk};
 use crate::plan::types::Plan;
 use crate::rows::{Objective, Row, Status};
 
 /// The rows; none while trials are missing.
 #[must_use]
-pub fn summary(plan: &Plan, conditions: &Conditions, done: &Done) -> Option<Vec<Row>> {
-    let walked = walk(plan, conditions, done).ok()?;
+pub fn summary(
+    plan: &Plan,
+    conditions: &Conditions,
+    done: &Done,
+    screenings: &Screenings,
+) -> Option<Vec<Row>> {
+    let walked = walk(plan, conditions, done, screenings).ok()?;
     let mut out = Vec::new();
     for ((framework, candidate), fate) in &walked.fates {
         match fate {

@@ -171,7 +171,8 @@ pub struct BenchSearchArgs {
     /// The plan: YAML or JSON
     pub plan: PathBuf,
 
-    /// Folder of the run; an interrupted search in it is continued, a finished one prints its answer
+    /// Folder of the run [default: output_dir of the plan]; an interrupted search in it is continued, a finished one
+    /// prints its answer
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
 

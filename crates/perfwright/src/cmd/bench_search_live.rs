@@ -18,7 +18,7 @@ use perfwright_bench::search::journal::JournalError;
 use perfwright_bench::search::prune::prove;
 use perfwright_bench::search::{self, Conditions, Journal, SearchError, Trial, Trialled};
 use perfwright_evidence::{
-    Basis, CONTRACT, GateRecord, MANIFEST, Manifest, Outcome as GateOutcome, RunError, RunSpec,
+    Basis, CONTRACT, GateRecord, LEDGER, MANIFEST, Manifest, Outcome as GateOutcome, RunError, RunSpec,
     VerdictOutcome, VerifyOptions, sha256_hex, verify,
 };
 use perfwright_logs::Catalog;
@@ -31,6 +31,7 @@ use crate::cli::bench_decide::{BenchSearchArgs, QuietArgs};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
+use crate::environment::PATH;
 use crate::exit::Exit;
 use crate::output;
 use crate::record::{diagnostic, registry, run_dir, spec};
@@ -50,7 +51,17 @@ pub(super) fn run(
     let base = args.plan.parent().unwrap_or(Path::new(""));
     let workloads = workloads(plan, base).map_err(|e| offering(&args.plan, e))?;
     let slug = args.plan.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
-    let dir = run_dir(args.run_dir.as_deref(), "bench-search", &slug, context);
+    let asked = args.run_dir.as_deref().or(plan.search.output_dir.as_deref().map(Path::new));
+    let dir = run_dir(asked, "bench-search", &slug, context);
+    if !plan.search.resume && dir.join(LEDGER).exists() {
+        return Err(Diagnostic::new(
+            codes::BENCH_NO_RESUME,
+            "the plan continues no run, and the folder holds one",
+        )
+        .file(&dir)
+        .cause("search.resume is false")
+        .help("name a new folder with --run-dir, or set search.resume to true"));
+    }
     let plan_sha256 = sha256_hex(text.as_bytes());
     let workload_sha256 = hashes(plan, &workloads);
     let contract = json!({
@@ -136,6 +147,7 @@ pub(super) fn machine<'a>(
         quiet: Quiet {
             wait: Duration::from_secs(quiet.wait),
             allow_busy: quiet.allow_busy,
+            path: context.env.get(PATH.name).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default(),
             ..Quiet::default()
         },
         token: None,
