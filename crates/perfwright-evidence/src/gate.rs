@@ -202,6 +202,25 @@ impl EvidenceSet {
             basis,
         }
     }
+
+    /// The evidence of a run that was recorded whole below the folder `prefix` of this one, under its own names.
+    #[must_use]
+    pub fn below(&self, prefix: &str) -> Self {
+        let inner = |e: &Evidence| {
+            let name = e.name.strip_prefix(prefix)?.strip_prefix('/')?.to_owned();
+            Some(Evidence { name, ..e.clone() })
+        };
+        let entries = self.entries.iter().filter_map(inner).collect();
+        Self::new(&self.dir.join(prefix), entries, self.limits)
+    }
+
+    /// What `gate` says of the run that was recorded whole below `prefix`. What it reads counts as read from here.
+    #[must_use]
+    pub fn evaluate_below(&self, prefix: &str, gate: &Gate) -> GateRecord {
+        let record = self.below(prefix).evaluate(gate);
+        self.used.borrow_mut().extend(record.used.iter().map(|name| format!("{prefix}/{name}")));
+        record
+    }
 }
 
 /// Two gates have one name and version.

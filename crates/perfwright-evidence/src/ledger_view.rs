@@ -36,6 +36,8 @@ pub struct LedgerView {
     pub head: String,
     /// Whether the run was closed.
     pub closed: bool,
+    /// SHA-256 of the manifest that the closing event names.
+    pub manifest_sha256: Option<String>,
     /// Every break of the chain; empty where it is whole.
     pub differences: Vec<Difference>,
 }
@@ -51,7 +53,13 @@ pub fn read_ledger(dir: &Path, limits: &Limits) -> io::Result<LedgerView> {
     if bytes.len() as u64 > limits.max_ledger_bytes {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the ledger is larger than the limit"));
     }
-    let found = scan(&bytes, limits);
+    Ok(ledger_of(&bytes, limits))
+}
+
+/// What the bytes of a ledger say.
+#[must_use]
+pub fn ledger_of(bytes: &[u8], limits: &Limits) -> LedgerView {
+    let found = scan(bytes, limits);
     let events = found
         .events
         .into_iter()
@@ -60,13 +68,14 @@ pub fn read_ledger(dir: &Path, limits: &Limits) -> io::Result<LedgerView> {
             Some(LedgerEvent { line: event.line, at: event.at, kind: event.kind, data })
         })
         .collect();
-    Ok(LedgerView {
+    LedgerView {
         events,
         lines: found.lines,
         head: found.head,
         closed: found.closed.is_some(),
+        manifest_sha256: found.closed,
         differences: found.differences,
-    })
+    }
 }
 
 /// SHA-256 of the last complete line of the ledger in `dir`, reading no more than that line: a cheap look at whether a

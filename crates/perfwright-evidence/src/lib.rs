@@ -67,7 +67,7 @@ pub use git::{Repo, RepoState};
 pub use hash::{is_sha256_hex, sha256_hex, sha256_of_reader};
 pub use host::{Gpu, Gpus, Host};
 pub use ledger_line::Data;
-pub use ledger_view::{LedgerEvent, LedgerView, ledger_tail, read_ledger};
+pub use ledger_view::{LedgerEvent, LedgerView, ledger_of, ledger_tail, read_ledger};
 pub use limits::{Limits, REFERENCE_ABOVE_BYTES};
 pub use lock::{LockError, LockPlace, writer_of};
 pub use model::{

@@ -24,10 +24,21 @@ impl Journal {
     pub(crate) fn judge_on(&mut self, session: &SessionFacts) -> Result<Action, LoopError> {
         loop {
             match next(&self.state) {
-                Action::Judge => self.evaluate_gates(session)?,
-                Action::Review => self.review()?,
+                Action::Judge | Action::Review => self.judge_step(session)?,
                 other => return Ok(other),
             }
+        }
+    }
+
+    /// Evaluates the gates or runs one review, whichever is due.
+    ///
+    /// # Errors
+    /// As [`Journal::judge_on`].
+    pub(crate) fn judge_step(&mut self, session: &SessionFacts) -> Result<(), LoopError> {
+        match next(&self.state) {
+            Action::Judge => self.evaluate_gates(session),
+            Action::Review => self.review(),
+            _ => Ok(()),
         }
     }
 

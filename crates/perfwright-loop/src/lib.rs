@@ -22,6 +22,7 @@ mod prompt;
 mod registry;
 mod report;
 mod review;
+pub mod sota;
 mod spec;
 mod start;
 pub mod state;

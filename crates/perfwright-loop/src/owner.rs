@@ -31,11 +31,11 @@ impl Journal {
             tell(&format!("took away {}, which no living git holds", lock.display()));
         }
         loop {
-            let before = (self.state.phase, self.state.round);
+            let before = self.told();
             match next(&self.state) {
                 Action::Execute => self.execute()?,
                 Action::Judge | Action::Review => {
-                    self.judge_on(&SessionFacts::default())?;
+                    self.judge_step(&SessionFacts::default())?;
                 }
                 // Killed between registering and beginning.
                 Action::Start => self.begin()?,
@@ -46,12 +46,17 @@ impl Journal {
                     }
                 }
             }
-            if before != (self.state.phase, self.state.round) {
+            if before != self.told() {
                 tell(&self.line());
             }
         }
         self.point();
         Ok(self.state.phase)
+    }
+
+    /// What a line is told about when it changes.
+    fn told(&self) -> (Phase, u32, u32) {
+        (self.state.phase, self.state.round, self.state.invalid_reviews)
     }
 
     /// One line on where the campaign stands.
@@ -63,6 +68,8 @@ impl Journal {
             line.push_str(&format!(" ({reason})"));
         } else if let Some(gate) = s.refusing().first() {
             line.push_str(&format!(" (gate {}: {})", gate.id, gate.reason));
+        } else if let Some(reason) = &s.invalid_reason {
+            line.push_str(&format!(" (review {} is not believed: {reason})", s.reviews));
         }
         line
     }

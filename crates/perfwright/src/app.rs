@@ -74,6 +74,7 @@ fn run(args: &[OsString], env: Environment) -> Exit {
     }
     let outcome = match cli.command {
         Command::Loop(args) => cmd::loops::run(&args, &mut context),
+        Command::Quickstart(args) => cmd::quickstart::run(&args, &mut context),
         Command::Run(args) => cmd::run::run(&args, &mut context),
         Command::Trace(args) => cmd::trace::run(&args, &mut context),
         Command::Bench(args) => cmd::bench::run(&args, &mut context),

@@ -10,6 +10,7 @@ pub mod bench_run;
 pub mod lab;
 pub mod loops;
 pub mod model;
+pub mod quickstart;
 pub mod record;
 pub mod run;
 pub mod trace;
@@ -87,6 +88,11 @@ pub struct GlobalArgs {
 /// The nouns, and the few commands that stand alone.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the whole loop on the lab: benchmark, gap, cause, change, proof
+    ///
+    /// Starts two real lab servers, searches both under one budget, decides the gap, profiles and explains it, refuses
+    /// two dishonest shortcuts of a scripted executor, and proves its real change. Needs git and a writable folder.
+    Quickstart(quickstart::QuickstartArgs),
     /// Read profiler traces
     Trace(trace::TraceArgs),
     /// Measure serving engines, compare, search and decide

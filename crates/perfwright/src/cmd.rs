@@ -19,6 +19,7 @@ pub(crate) mod loops;
 pub(crate) mod man;
 pub(crate) mod markdown_help;
 pub(crate) mod model;
+pub(crate) mod quickstart;
 pub(crate) mod run;
 mod run_share;
 pub(crate) mod schemas;

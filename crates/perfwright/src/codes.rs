@@ -207,6 +207,8 @@ codes! {
     LOOP_STATE = Code::error("PW0511", Exit::Usage);
     /// The tree changed after the verdict.
     LOOP_REOPENED = Code::error("PW0512", Exit::No);
+    /// A quickstart cannot go on.
+    QUICKSTART_STOPPED = Code::error("PW0513", Exit::Outside);
     /// Output could not be written.
     OUTPUT_NOT_WRITABLE = Code::error("PW0901", Exit::Outside);
     /// A bug in perfwright.

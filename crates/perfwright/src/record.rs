@@ -31,6 +31,7 @@ pub(crate) fn registry() -> Result<Registry, Diagnostic> {
         .chain(perfwright_bench::accuracy::GATES)
         .chain(perfwright_bench::capture::GATES)
         .chain(perfwright_loop::GATES)
+        .chain(perfwright_loop::sota::gate::GATES)
         .chain(perfwright_loop::IMPORT_GATES);
     Registry::new(gates.copied()).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use clap::{Arg, Command};
+use perfwright_loop::sota;
 
 use crate::cli;
 use crate::cmd::explain::CodesReport;
@@ -60,6 +61,13 @@ pub fn schemas() -> Vec<(String, String)> {
         ("perfwright.loop-review.v1.json", schemars::schema_for!(perfwright_loop::Answer)),
         ("perfwright.loop-review-bundle.v1.json", schemars::schema_for!(perfwright_loop::Bundle)),
         ("perfwright.loop-status.v1.json", schemars::schema_for!(perfwright_loop::Status)),
+        ("perfwright.sota-accuracy.v1.json", schemars::schema_for!(sota::accuracy::Accuracy)),
+        ("perfwright.sota-composition.v1.json", schemars::schema_for!(sota::compose::Composition)),
+        ("perfwright.sota-contract.v1.json", schemars::schema_for!(sota::spec::SotaSpec)),
+        ("perfwright.sota-events.v1.json", schemars::schema_for!(Vec<sota::event::SotaEvent>)),
+        ("perfwright.sota-execution.v1.json", schemars::schema_for!(sota::proof::Proof)),
+        ("perfwright.sota-explanation.v1.json", schemars::schema_for!(sota::explain::Explanation)),
+        ("perfwright.sota-outputs.v1.json", schemars::schema_for!(sota::accuracy::Outputs)),
         ("perfwright.model-memory.v1.json", schemars::schema_for!(perfwright_model::memory::Memory)),
         ("perfwright.model-ops.v1.json", schemars::schema_for!(perfwright_model::report::OpsReport)),
         ("perfwright.model-show.v1.json", schemars::schema_for!(perfwright_model::show::Show)),

@@ -116,6 +116,10 @@ fn every_command_of_the_readme_runs_and_prints_what_it_says() {
                         assert!(ci.lines().any(|l| l == command), "CI does not run {command:?}");
                         continue;
                     }
+                    if command == "cargo run --release -- quickstart" {
+                        // How it ends depends on the machine; tests/quickstart.rs runs it and accepts every honest end.
+                        continue;
+                    }
                     if let Some(command) = command.strip_suffix(" &") {
                         assert!(background.replace(Background::start(command)).is_none());
                         continue;
