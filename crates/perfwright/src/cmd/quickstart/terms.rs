@@ -2,6 +2,7 @@
 
 use perfwright_bench::arrival::Arrival;
 use perfwright_bench::load::{Conditions, Limits, Millis, Salt};
+use perfwright_bench::measure::PathDemand;
 use perfwright_bench::workload::Spec;
 use serde_json::{Map, Value, json};
 
@@ -91,6 +92,7 @@ impl Terms {
             limits: Limits::for_sla(&[]),
             sla: Vec::new(),
             client_threads: 1,
+            path: PathDemand::default(),
         }
     }
 
