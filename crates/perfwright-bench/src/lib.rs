@@ -6,6 +6,7 @@
 //! | what is asked, and when | [`workload`], [`arrival`] |
 //! | asking, and one record for each request | [`load`] |
 //! | figures, validity and gates out of records | [`measure`] |
+//! | how many questions a server answers right | [`accuracy`] |
 //! | what one measured candidate is | [`rows`] |
 //! | do the figures meet the agreed bounds | [`sla`] |
 //! | what other tools' result files hold | [`import`] |
@@ -15,8 +16,11 @@
 //! | how a server is started | [`render`], [`flags`] |
 //! | which candidates are tried, and what is kept of each | [`search`] |
 //! | starting their servers and measuring them | [`live`] |
+//! | profiling a running server | [`capture`] |
 
+pub mod accuracy;
 pub mod arrival;
+pub mod capture;
 pub mod decide;
 pub mod flags;
 pub mod gate;

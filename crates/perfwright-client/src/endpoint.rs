@@ -134,6 +134,67 @@ pub fn body(form: &Form, prompt: &Prompt, output: u32, extra: Option<&Map<String
     Bytes::from(Value::Object(body).to_string())
 }
 
+/// What one request asks for whose answer comes in one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish<'a> {
+    /// Tokens at most.
+    pub output: u32,
+    /// Texts that end the answer.
+    pub stop: &'a [String],
+    /// How many of the likeliest tokens are wanted at each place, with their log-probabilities.
+    pub top_logprobs: Option<u32>,
+    /// Seed of sampling, for the endpoints that take one.
+    pub seed: u64,
+}
+
+/// The body of a request whose answer comes in one piece. Fields of the form win over all others.
+pub fn whole_body(form: &Form, prompt: &Prompt, wish: &Wish<'_>) -> Bytes {
+    let mut body = Map::new();
+    let mut put = |key: &str, value: Value| body.insert(key.to_owned(), value);
+    if form.endpoint == Endpoint::Generate {
+        put("text", prompt.text().into());
+        put(
+            "sampling_params",
+            json!({"max_new_tokens": wish.output, "temperature": 0.0, "ignore_eos": form.ignore_eos, "stop": wish.stop}),
+        );
+        if let Some(n) = wish.top_logprobs {
+            put("return_logprob", true.into());
+            put("top_logprobs_num", n.into());
+            // Letters are told apart by their texts.
+            put("return_text_in_logprobs", true.into());
+        }
+    } else {
+        put("model", form.model.clone().into());
+        put("max_tokens", wish.output.into());
+        put("temperature", 0.0.into());
+        put("seed", wish.seed.into());
+        if !wish.stop.is_empty() {
+            put("stop", wish.stop.into());
+        }
+        if form.ignore_eos {
+            put("ignore_eos", true.into());
+        }
+        if form.endpoint == Endpoint::Chat {
+            let said = |m: Message| json!({"role": m.role, "content": m.content});
+            put("messages", prompt.messages().into_iter().map(said).collect());
+            if let Some(n) = wish.top_logprobs {
+                put("logprobs", true.into());
+                put("top_logprobs", n.into());
+            }
+        } else {
+            put("prompt", prompt.text().into());
+            if let Some(n) = wish.top_logprobs {
+                put("logprobs", n.into());
+            }
+        }
+    }
+    put("stream", false.into());
+    for (key, value) in &form.extra {
+        put(key, value.clone());
+    }
+    Bytes::from(Value::Object(body).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! Short questions to a server: one GET, bounded in time and size, on a connection of its own.
+//! Questions with one answer in one piece: a GET or a POST, bounded in time and size, on a connection of its own.
 
 use std::time::Duration;
 
@@ -24,9 +24,36 @@ pub async fn get(
     max_bytes: usize,
     limit: Duration,
 ) -> Result<(u16, Bytes), Failure> {
+    ask(target, pool, (Method::GET, path, Bytes::new()), token, max_bytes, limit).await
+}
+
+/// Status and body of the answer to `body`, which is JSON, at `path`.
+///
+/// # Errors
+/// As [`get`].
+pub async fn post(
+    target: &Target,
+    pool: &Pool,
+    (path, body): (&str, Bytes),
+    token: Option<&str>,
+    max_bytes: usize,
+    limit: Duration,
+) -> Result<(u16, Bytes), Failure> {
+    ask(target, pool, (Method::POST, path, body), token, max_bytes, limit).await
+}
+
+async fn ask(
+    target: &Target,
+    pool: &Pool,
+    (method, path, body): (Method, &str, Bytes),
+    token: Option<&str>,
+    max_bytes: usize,
+    limit: Duration,
+) -> Result<(u16, Bytes), Failure> {
     let bad = || Failure::new(Class::Connect, "the address or the token cannot stand in a request");
-    let mut request = Request::new(Full::new(Bytes::new()));
-    *request.method_mut() = Method::GET;
+    let said = format!("no answer to {method} {path}");
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
     *request.uri_mut() = format!("{}{path}", target.prefix).parse().map_err(|_| bad())?;
     *request.headers_mut() = headers(target, token).ok_or_else(bad)?;
     let answer = async {
@@ -37,7 +64,5 @@ pub async fn get(
         let body = Limited::new(response.into_body(), max_bytes).collect().await;
         Ok((status, body.map_err(|e| lost(e.as_ref()))?.to_bytes()))
     };
-    timeout(limit, answer)
-        .await
-        .unwrap_or_else(|_| Err(Failure::new(Class::TotalTimeout, format!("no answer to GET {path}"))))
+    timeout(limit, answer).await.unwrap_or_else(|_| Err(Failure::new(Class::TotalTimeout, said)))
 }

@@ -6,6 +6,7 @@
 //! | a server's address | [`target`] |
 //! | which endpoint is asked, and the body of a request | [`endpoint`] |
 //! | one streamed answer with its time stamps | [`exchange`] |
+//! | an answer in one piece, with log-probabilities | [`answer`] |
 //! | connections that are kept | [`pool`] |
 //! | server-sent events out of bytes | [`sse`] |
 //! | an event's meaning: tokens, usage, end | [`chunk`] |
@@ -14,6 +15,7 @@
 //!
 //! Bytes from a server are untrusted: every length is bounded and every wait has an end.
 
+pub mod answer;
 pub mod chunk;
 pub mod endpoint;
 pub mod exchange;

@@ -22,7 +22,7 @@ pub fn is_sha256_hex(text: &str) -> bool {
 ///
 /// # Errors
 /// Whatever reading gives.
-pub(crate) fn sha256_of_reader(source: impl Read, limit: u64) -> io::Result<(String, u64)> {
+pub fn sha256_of_reader(source: impl Read, limit: u64) -> io::Result<(String, u64)> {
     let mut source = source.take(limit.saturating_add(1));
     let mut hasher = Sha256::new();
     let mut buffer = vec![0_u8; 128 * 1024];

@@ -1,5 +1,6 @@
 //! The machine that a run ran on, from `/proc`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -31,6 +32,9 @@ pub struct Host {
 pub struct Gpus {
     /// One entry for each GPU.
     pub devices: Vec<Gpu>,
+    /// Versions of the vendor's tools and of what they belong to, such as `cuda` and `rocm`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, String>,
     /// Why the list is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -72,6 +76,7 @@ impl Host {
             kernel: text("sys/kernel/osrelease").map(|t| clean(&t)).filter(|v| !v.is_empty()),
             gpus: Gpus {
                 devices: Vec::new(),
+                versions: BTreeMap::new(),
                 reason: Some("GPUs are not probed by this version".to_owned()),
             },
         }

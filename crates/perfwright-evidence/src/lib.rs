@@ -63,7 +63,7 @@ mod tests;
 pub use diff::{DIFF_SCHEMA, DiffError, DiffReport, EvidenceChange, EvidenceDiff, FieldDiff, GateDiff, diff};
 pub use gate::{DuplicateGate, EvidenceError, EvidenceSet, Gate, GateResult, Registry};
 pub use git::{Repo, RepoState};
-pub use hash::{is_sha256_hex, sha256_hex};
+pub use hash::{is_sha256_hex, sha256_hex, sha256_of_reader};
 pub use host::{Gpu, Gpus, Host};
 pub use ledger_view::{LedgerEvent, LedgerView, ledger_tail, read_ledger};
 pub use limits::{Limits, REFERENCE_ABOVE_BYTES};

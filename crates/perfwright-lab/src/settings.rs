@@ -34,6 +34,8 @@ pub struct Faults {
     pub hang: Option<usize>,
     /// A prompt of exactly this many tokens ends the server.
     pub crash: Option<usize>,
+    /// A prompt of exactly this many tokens makes the log say that attention left its backend.
+    pub fallback: Option<usize>,
     /// The load snapshot is never renewed.
     pub stale_loads: bool,
 }
@@ -43,6 +45,7 @@ pub const FAULTS: &[(&str, &str)] = &[
     ("slow-prefill=MS", "every pass with prompt tokens takes MS milliseconds longer"),
     ("hang=TOKENS", "a prompt of exactly TOKENS tokens stops the scheduler"),
     ("crash=TOKENS", "a prompt of exactly TOKENS tokens ends the server with an error"),
+    ("fallback=TOKENS", "at a prompt of exactly TOKENS tokens the log says that attention left its backend"),
     ("stale-loads", "/v1/loads keeps its first snapshot"),
 ];
 
@@ -77,6 +80,7 @@ impl Faults {
             "slow-prefill" => self.slow_prefill = Some(Duration::from_millis(number()?.min(600_000))),
             "hang" => self.hang = Some(tokens()?),
             "crash" => self.crash = Some(tokens()?),
+            "fallback" => self.fallback = Some(tokens()?),
             "stale-loads" if value.is_none() => self.stale_loads = true,
             "stale-loads" => return Err(wrong("a value where none belongs")),
             _ => return Err(wrong("an unknown name")),
@@ -90,6 +94,7 @@ impl Faults {
         names.extend(self.slow_prefill.map(|d| format!("slow-prefill={}", d.as_millis())));
         names.extend(self.hang.map(|n| format!("hang={n}")));
         names.extend(self.crash.map(|n| format!("crash={n}")));
+        names.extend(self.fallback.map(|n| format!("fallback={n}")));
         names.extend(self.stale_loads.then(|| "stale-loads".to_owned()));
         names
     }
@@ -204,10 +209,10 @@ mod tests {
     #[test]
     fn faults_by_name() {
         let mut faults = Faults::default();
-        for text in ["slow-prefill=20", "hang=769", "crash=13", "stale-loads"] {
+        for text in ["slow-prefill=20", "hang=769", "crash=13", "fallback=5", "stale-loads"] {
             faults.add(text).unwrap();
         }
-        assert_eq!(faults.to_string(), "slow-prefill=20, hang=769, crash=13, stale-loads");
+        assert_eq!(faults.to_string(), "slow-prefill=20, hang=769, crash=13, fallback=5, stale-loads");
         for text in ["hang", "hang=", "hang=0", "hang=x", "stale-loads=1", "slow", ""] {
             assert_eq!(faults.add(text).unwrap_err().text, text);
         }

@@ -2,6 +2,7 @@
 //!
 //! Formats: NVIDIA `nvidia-smi --help-query-gpu`; AMD `rocm-smi --json` and `amd-smi static --json` (ROCm documentation).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -62,6 +63,9 @@ pub struct GpuProbe {
     pub tool: Option<String>,
     /// The GPUs.
     pub devices: Vec<GpuDevice>,
+    /// Versions of the tools and of what they belong to, such as `cuda` and `rocm`, as the tool names them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, String>,
     /// Processes on them; empty also where the tool does not tell.
     pub processes: Vec<GpuProcess>,
     /// Why there are no devices.
@@ -107,7 +111,14 @@ pub fn probe_gpus(path: &str) -> GpuProbe {
         let apps = ask("nvidia-smi", &[APPS, CSV]).unwrap_or_default();
         let (devices, processes) = parse_nvidia_smi(&devices, &apps);
         if !devices.is_empty() {
-            return GpuProbe { tool: Some("nvidia-smi".to_owned()), devices, processes, reason: None };
+            let versions = ask("nvidia-smi", &["--version"]).map(|t| parse_versions(&t)).unwrap_or_default();
+            return GpuProbe {
+                tool: Some("nvidia-smi".to_owned()),
+                versions,
+                devices,
+                processes,
+                reason: None,
+            };
         }
     }
     type Parse = fn(&str) -> Vec<GpuDevice>;
@@ -130,7 +141,9 @@ pub fn probe_gpus(path: &str) -> GpuProbe {
     for (tool, args, parse) in amd {
         let devices = ask(tool, args).map(|text| parse(&text)).unwrap_or_default();
         if !devices.is_empty() {
-            return GpuProbe { tool: Some(tool.to_owned()), devices, ..GpuProbe::default() };
+            let how: &[&str] = if tool == "amd-smi" { &["version"] } else { &["--version"] };
+            let versions = ask(tool, how).map(|t| parse_versions(&t)).unwrap_or_default();
+            return GpuProbe { tool: Some(tool.to_owned()), versions, devices, ..GpuProbe::default() };
         }
     }
     GpuProbe { reason: Some(reasons.join("; ")), ..GpuProbe::default() }
@@ -232,6 +245,23 @@ pub fn parse_amd_smi(text: &str) -> Vec<GpuDevice> {
         .collect()
 }
 
+/// Reads what the tools print of their versions: `CUDA Version : 12.4` a line (`nvidia-smi --version`), or
+/// `AMDSMI Tool: 24.6.2 | ROCm version: 6.2.0` in one (`amd-smi version`). Names come out in lower case with underscores.
+fn parse_versions(text: &str) -> BTreeMap<String, String> {
+    let parts = text.lines().take(64).flat_map(|line| line.split('|'));
+    let pair = |part: &str| {
+        let (name, value) = part.split_once(':')?;
+        let name: String = name.trim().to_ascii_lowercase();
+        let name = name.trim_end_matches(" version").replace([' ', '-'], "_");
+        let plain = !name.is_empty()
+            && name.len() <= 60
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let value = clean(value)?;
+        (plain && value.contains(|c: char| c.is_ascii_digit())).then_some((name, value))
+    };
+    parts.filter_map(pair).take(16).collect()
+}
+
 fn mib(text: &str) -> Option<u64> {
     text.parse::<u64>().ok()?.checked_mul(1 << 20)
 }
@@ -288,6 +318,18 @@ mod tests {
     }
 
     #[test]
+    fn versions() {
+        let nvidia = "NVIDIA-SMI version  : 550.54.14\nNVML version        : 550.54\nDRIVER version      : 550.54.14\nCUDA Version        : 12.4\n";
+        let v = parse_versions(nvidia);
+        assert_eq!((v["nvidia_smi"].as_str(), v["cuda"].as_str(), v.len()), ("550.54.14", "12.4", 4));
+        let v = parse_versions(
+            "AMDSMI Tool: 24.6.2+2b02a07 | AMDSMI Library version: 24.6.2.0 | ROCm version: 6.2.0\n",
+        );
+        assert_eq!((v["amdsmi_tool"].as_str(), v["rocm"].as_str()), ("24.6.2+2b02a07", "6.2.0"));
+        assert!(parse_versions("junk\n: 1\nname: none\n").is_empty());
+    }
+
+    #[test]
     fn no_tool_is_stated() {
         let dir = tempfile::tempdir().expect("a folder");
         let probe = probe_gpus(&dir.path().to_string_lossy());
@@ -301,7 +343,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().expect("a folder");
         let tool = dir.path().join("nvidia-smi");
-        let script = "#!/bin/sh\ncase $1 in *gpu=*) echo '0, NVIDIA L4, GPU-1, 23034, 1, 0, 550.1, 210, 2040';; esac\n";
+        let script = "#!/bin/sh\ncase $1 in *gpu=*) echo '0, NVIDIA L4, GPU-1, 23034, 1, 0, 550.1, 210, 2040';; --version) echo 'CUDA Version : 12.4';; esac\n";
         std::fs::write(&tool, script).expect("a tool");
         std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).expect("its mode");
         let mut probe = GpuProbe::default();
@@ -314,5 +356,6 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         assert_eq!((probe.tool.as_deref(), probe.devices.len()), (Some("nvidia-smi"), 1), "{probe:?}");
+        assert_eq!(probe.versions.get("cuda").map(String::as_str), Some("12.4"));
     }
 }

@@ -12,6 +12,7 @@
 //! | resampled means | [`bootstrap`] |
 //! | tails of the normal and of Student's distribution | [`tail`] |
 //! | how sure is a share that was counted | [`binomial`] |
+//! | how far apart are two shares, over the same or other questions | [`share`] |
 //! | how sure is a percentile | [`order`] |
 //! | random numbers | [`rng`] |
 //! | blocks of two sides: when is a difference decided | [`sequential`] |
@@ -23,5 +24,6 @@ pub mod order;
 pub mod percentile;
 pub mod rng;
 pub mod sequential;
+pub mod share;
 pub mod spread;
 pub mod tail;

@@ -3,7 +3,9 @@
 //! Doc comments are the help texts, so they end without a full stop where clap shows them in a list.
 
 pub mod bench;
+pub mod bench_accuracy;
 pub mod bench_decide;
+pub mod bench_path;
 pub mod bench_run;
 pub mod lab;
 pub mod loops;
@@ -11,6 +13,7 @@ pub mod model;
 pub mod record;
 pub mod run;
 pub mod trace;
+pub mod trace_capture;
 
 use std::path::PathBuf;
 

@@ -3,7 +3,9 @@
 pub(crate) mod bench;
 mod bench_ab;
 mod bench_ab_live;
+mod bench_accuracy;
 mod bench_compare;
+mod bench_path;
 mod bench_rows;
 mod bench_run;
 mod bench_search;
@@ -20,5 +22,6 @@ pub(crate) mod run;
 mod run_share;
 pub(crate) mod schemas;
 pub(crate) mod trace;
+mod trace_capture;
 mod trace_compare;
 mod trace_map;

@@ -103,6 +103,10 @@ codes! {
     TRACE_MAP_IMPOSSIBLE = Code::error("PW0220", Exit::HardStop);
     /// No forward pass with layers was found to join to the model.
     TRACE_MAP_NO_PASS = Code::error("PW0221", Exit::HardStop);
+    /// The server does not profile.
+    TRACE_PROFILE_REFUSED = Code::error("PW0222", Exit::Outside);
+    /// No whole trace appeared in time.
+    TRACE_NO_CAPTURE = Code::error("PW0223", Exit::Outside);
     /// The run folder is not a run of this command.
     RUN_FOREIGN_FOLDER = Code::error("PW0301", Exit::Usage);
     /// The run's contract is another one.
@@ -149,6 +153,10 @@ codes! {
     BENCH_WORKLOAD = Code::error("PW0415", Exit::Input);
     /// A benchmark was stopped.
     BENCH_INTERRUPTED = Code::error("PW0416", Exit::Interrupted);
+    /// A question set cannot be used.
+    BENCH_QUESTIONS = Code::error("PW0417", Exit::Input);
+    /// Too many questions have no usable answer.
+    BENCH_ACCURACY_UNUSABLE = Code::error("PW0418", Exit::HardStop);
     /// A file of benchmark rows or results cannot be read.
     BENCH_ROWS_UNREADABLE = Code::error("PW0440", Exit::Input);
     /// Benchmark rows may not be compared.

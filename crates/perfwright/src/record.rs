@@ -28,6 +28,8 @@ pub(crate) fn registry() -> Result<Registry, Diagnostic> {
         .chain(perfwright_logs::path::GATES)
         .chain(perfwright_bench::measure::GATES)
         .chain(perfwright_bench::gate::GATES)
+        .chain(perfwright_bench::accuracy::GATES)
+        .chain(perfwright_bench::capture::GATES)
         .chain(perfwright_loop::GATES)
         .chain(perfwright_loop::IMPORT_GATES);
     Registry::new(gates.copied()).map_err(|e| Diagnostic::new(codes::INTERNAL, e.to_string()))
@@ -53,7 +55,11 @@ fn gpus(context: &Context) -> Gpus {
         memory_bytes: d.memory_bytes,
         driver: d.driver,
     };
-    Gpus { devices: probe.devices.into_iter().map(device).collect(), reason: probe.reason }
+    Gpus {
+        devices: probe.devices.into_iter().map(device).collect(),
+        versions: probe.versions,
+        reason: probe.reason,
+    }
 }
 
 /// A file as a contract names it.
@@ -153,6 +159,15 @@ impl Recording {
 
     /// Records an input file: a copy, or a reference where it is large.
     pub(crate) fn input(&mut self, name: &str, path: &Path) -> Result<(), Diagnostic> {
+        self.file(name, path, Basis::Imported)
+    }
+
+    /// Records a file that this run had made, likewise.
+    pub(crate) fn measured_file(&mut self, name: &str, path: &Path) -> Result<(), Diagnostic> {
+        self.file(name, path, Basis::Measured)
+    }
+
+    fn file(&mut self, name: &str, path: &Path, basis: Basis) -> Result<(), Diagnostic> {
         if self.has(name) {
             return Ok(());
         }
@@ -161,7 +176,7 @@ impl Recording {
             std::io::Read::read_exact(&mut f, &mut magic).is_ok() && magic == [0x1f, 0x8b]
         });
         let media = if gzip { "application/gzip" } else { "application/json" };
-        let meta = EvidenceMeta::new(media, Basis::Imported);
+        let meta = EvidenceMeta::new(media, basis);
         self.run.add_input(name, path, &meta).map(|_| ()).map_err(|e| diagnostic(&self.dir, &e))
     }
 

@@ -31,6 +31,14 @@ pub fn schemas() -> Vec<(String, String)> {
     let texts = [
         ("perfwright.error.v1.json", schemars::schema_for!(ErrorReport)),
         ("perfwright.codes.v1.json", schemars::schema_for!(CodesReport)),
+        (
+            "perfwright.bench-accuracy-plan.v1.json",
+            schemars::schema_for!(perfwright_bench::accuracy::AccuracyPlan),
+        ),
+        (
+            "perfwright.bench-accuracy.v1.json",
+            schemars::schema_for!(perfwright_bench::accuracy::AccuracyReport),
+        ),
         ("perfwright.bench-run-plan.v1.json", schemars::schema_for!(perfwright_bench::load::BenchPlan)),
         ("perfwright.bench-run.v1.json", schemars::schema_for!(perfwright_bench::measure::BenchRun)),
         (
@@ -59,6 +67,7 @@ pub fn schemas() -> Vec<(String, String)> {
             "perfwright.trace-pipeline.v1.json",
             schemars::schema_for!(perfwright_trace::pipeline::report::Pipeline),
         ),
+        ("perfwright.trace-capture.v1.json", schemars::schema_for!(perfwright_bench::capture::CaptureReport)),
         ("perfwright.trace-map.v1.json", schemars::schema_for!(perfwright_trace::map::report::TraceMap)),
         ("perfwright.trace-triage.v1.json", schemars::schema_for!(perfwright_trace::report::Triage)),
         (

@@ -13,6 +13,8 @@ pub(super) const CLIENT: &str = "client.json";
 pub(super) const SERVER: &str = "server.json";
 pub(super) const RECORDS: &str = "requests.jsonl";
 pub(super) const PATH: &str = "path.json";
+pub(super) const BEFORE: &str = "metrics-before.txt";
+pub(super) const AFTER: &str = "metrics-after.txt";
 
 /// The answer that the recorded files of a trial give; `read` gives the bytes of a name.
 pub(super) fn recompute(
@@ -34,7 +36,9 @@ pub(super) fn recompute(
     let server = json(&name, &bytes)?;
     let (name, bytes) = get(RECORDS)?;
     let records = read_records(&bytes).map_err(|(line, e)| format!("{name}: line {line}: {e}"))?;
-    Ok(figures(&Evidence { conditions, records, client, server, counters: None }))
+    let text = |file| get(file).ok().map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned());
+    let counters = text(BEFORE).zip(text(AFTER));
+    Ok(figures(&Evidence { conditions, records, client, server, counters, path: None }))
 }
 
 /// The same through the evidence that gates see.

@@ -102,7 +102,13 @@ mod tests {
         let apps = "GPU-b, 4711, 69000, python\n";
         let probe = |devices: &str, apps: &str| {
             let (devices, processes) = parse_nvidia_smi(devices, apps);
-            GpuProbe { tool: Some("nvidia-smi".into()), devices, processes, reason: None }
+            GpuProbe {
+                tool: Some("nvidia-smi".into()),
+                devices,
+                processes,
+                reason: None,
+                ..GpuProbe::default()
+            }
         };
         let seen = gpu_load(&probe(devices, apps), false);
         assert_eq!(

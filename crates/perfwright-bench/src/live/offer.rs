@@ -127,6 +127,7 @@ pub fn conditions(plan: &Plan, load: Load, requests: u64, workload: &Spec) -> Co
         limits: Limits::for_sla(&sla),
         sla,
         client_threads: CLIENT_THREADS,
+        path: crate::measure::PathDemand::default(),
     }
 }
 

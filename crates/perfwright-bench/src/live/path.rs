@@ -1,11 +1,11 @@
 //! The path that each launch of a candidate ran on, and whether all of them are one.
 
-use perfwright_logs::path::{
-    Allowed, CORE, PathReport, Side, Statements, Stop, StopKind, compare, from_argv, from_server_info,
-};
+use perfwright_logs::path::{Allowed, CORE, PathReport, Side, Stop, StopKind, compare};
 use perfwright_logs::{Catalog, Digest, Reader};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::measure::{self, PathFacts};
 
 /// What one trial saw of its server's path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,20 +21,13 @@ pub(super) struct TrialPath {
 /// What command, log and `/server_info` say up to now.
 pub(super) fn side(
     catalog: &Catalog,
-    name: String,
+    name: &str,
     argv: &[String],
     log: (&Digest, &Reader<'_>),
     server_info: Option<&Value>,
 ) -> Side {
-    let (digest, reader) = log;
-    let report = digest.report(reader);
-    let mut all = Statements::default();
-    all.extend(from_argv(catalog, report.engine.as_deref(), argv).into_vec());
-    if let Some(info) = server_info {
-        all.extend(from_server_info(catalog, info, "/server_info").into_vec());
-    }
-    all.extend(report.statements);
-    Side { name, statements: all.into_vec(), fallbacks: report.fallbacks }
+    let told: Vec<(&Value, &str)> = server_info.into_iter().map(|info| (info, "/server_info")).collect();
+    measure::side(catalog, &PathFacts { name, argv, log: Some(log), told: &told })
 }
 
 /// Compares the trials of one candidate: what its flags ask for is the contract, and all its launches have to keep it.

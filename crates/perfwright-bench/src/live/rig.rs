@@ -12,12 +12,13 @@ use perfwright_process::{Launch, ProcessError, kill_marked};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::figures::{CLIENT, CONDITIONS, PATH, RECORDS, SERVER, metrics, recompute};
+use super::figures::{AFTER, BEFORE, CLIENT, CONDITIONS, PATH, RECORDS, SERVER, metrics, recompute};
 use super::gate::TRIAL_DIR;
 use super::idle::{Quiet, Seen};
 use super::path::{TrialPath, judge, side};
 use super::server::{MAX_LOG, Order, Server, Started, start};
 use crate::load::{Access, Conditions, Control, LoadError, Progress, drive, plan as draw, preflight};
+use crate::measure::cache::counted;
 use crate::measure::{BenchRun, write_records};
 use crate::render::{self};
 use crate::rows::{Requests, SpecDecode, Status};
@@ -266,6 +267,11 @@ impl<'a> Rig<'a> {
         put(journal, &format!("{dir}/{CONDITIONS}"), &conditions)?;
         put(journal, &format!("{dir}/{CLIENT}"), &taken.client)?;
         put(journal, &format!("{dir}/{SERVER}"), &access.facts())?;
+        if let (Ok(before), Ok(after)) = (&taken.metrics_before, &taken.metrics_after) {
+            for (file, text) in [(BEFORE, before), (AFTER, after)] {
+                journal.derived(&format!("{dir}/{file}"), counted(text).as_bytes(), "text/plain")?;
+            }
+        }
         let records = write_records(&taken.records).map_err(outside)?;
         journal.derived(&format!("{dir}/{RECORDS}"), &records, "application/jsonl")?;
         let (proven, stops) = self.path(offer.owner, number, &after, &dir, journal)?;
@@ -305,8 +311,8 @@ impl<'a> Rig<'a> {
         let info = after.info.server_info.as_ref();
         let catalog = self.machine.catalog;
         let own = match &self.server {
-            Some(server) => side(catalog, name, &server.argv, (&server.digest, &server.reader), info),
-            None => side(catalog, name, &[], (&Digest::new(), &Reader::new(catalog)), info),
+            Some(server) => side(catalog, &name, &server.argv, (&server.digest, &server.reader), info),
+            None => side(catalog, &name, &[], (&Digest::new(), &Reader::new(catalog)), info),
         };
         let own = TrialPath { framework: owner.0.clone(), candidate: owner.1.clone(), side: own };
         put(journal, &format!("{dir}/{PATH}"), &own)?;
@@ -367,6 +373,10 @@ fn row(run: &BenchRun, conditions: &Conditions) -> Trialled {
             mean_accept_length: Some(told.accept_length),
             ..SpecDecode::default()
         };
+    }
+    let cache = &run.prefix_cache;
+    if cache.usage_share.is_some() || cache.counter_share.is_some() {
+        out.cache = serde_json::to_value(cache).ok();
     }
     if conditions.workload.file().is_none() {
         out.notes

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::arrival::Arrival;
-use crate::measure::Sla;
+use crate::measure::{PathDemand, Sla};
 use crate::workload::Spec;
 
 /// The conditions of a run.
@@ -50,6 +50,9 @@ pub struct Conditions {
     pub limits: Limits,
     /// Threads that send and receive.
     pub client_threads: u32,
+    /// What the path of the server must be.
+    #[serde(default, skip_serializing_if = "PathDemand::is_empty")]
+    pub path: PathDemand,
 }
 
 /// Whether prompts of one trial may be found in a cache that another filled.

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use perfwright_client::endpoint::{Endpoint, Form};
 use perfwright_client::exchange::{Channel, RunClock};
 use perfwright_client::failure::Failure;
+use perfwright_client::fetch::post;
 use perfwright_client::info::{ServerInfo, metrics_text};
 use perfwright_client::pool::{Pool, resolve};
 use perfwright_client::target::{Target, TargetError};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::conditions::Conditions;
+use super::conditions::{Conditions, Millis};
 use super::dispatch::dispatch;
 use super::plan::Plan;
 use super::worker::{Job, Live, Start, Used, session, turn_body, work};
@@ -118,16 +120,29 @@ fn runtime() -> Result<tokio::runtime::Runtime, LoadError> {
 /// # Errors
 /// The address is unusable, nothing answers there, or no model is known.
 pub fn preflight(c: &Conditions, token: Option<&str>) -> Result<Access, LoadError> {
-    let target: Target = c.url.parse()?;
-    let endpoint = Endpoint::by_name(&c.endpoint).ok_or_else(|| LoadError::Endpoint(c.endpoint.clone()))?;
-    let connect_timeout = Duration::from_millis(c.timeouts.connect);
-    let unreachable = |cause| LoadError::Unreachable { url: c.url.clone(), cause };
+    reach(&c.url, &c.endpoint, &c.model, Duration::from_millis(c.timeouts.connect), token)
+}
+
+/// Reaches the server at `url` and asks what it tells of itself. An empty `model` is the first that it lists.
+///
+/// # Errors
+/// As [`preflight`].
+pub fn reach(
+    url: &str,
+    endpoint: &str,
+    model: &str,
+    connect_timeout: Duration,
+    token: Option<&str>,
+) -> Result<Access, LoadError> {
+    let target: Target = url.parse()?;
+    let endpoint = Endpoint::by_name(endpoint).ok_or_else(|| LoadError::Endpoint(endpoint.to_owned()))?;
+    let unreachable = |cause| LoadError::Unreachable { url: url.to_owned(), cause };
     runtime()?.block_on(async {
         let addresses = resolve(&target, connect_timeout).await.map_err(unreachable)?;
         let pool = Pool::new(addresses.clone(), connect_timeout);
         drop(pool.take(true).await.map_err(unreachable)?);
         let info = ServerInfo::fetch(&target, &pool, token).await;
-        let model = match (c.model.as_str(), info.first_model()) {
+        let model = match (model, info.first_model()) {
             ("", Some(model)) => model.to_owned(),
             ("", None) if endpoint == Endpoint::Generate => String::new(),
             ("", None) => return Err(LoadError::NoModel),
@@ -139,13 +154,31 @@ pub fn preflight(c: &Conditions, token: Option<&str>) -> Result<Access, LoadErro
 }
 
 impl Access {
+    /// Status and body of the answer to one body of JSON at a path.
+    ///
+    /// # Errors
+    /// No answer within `limit`, or one of more than `max_bytes`.
+    pub async fn post(
+        &self,
+        ask: (&str, Bytes),
+        max_bytes: usize,
+        limit: Duration,
+    ) -> Result<(u16, Bytes), Failure> {
+        post(&self.target, &self.pool(), ask, self.token.as_deref(), max_bytes, limit).await
+    }
+
     fn pool(&self) -> Pool {
         Pool::new(self.addresses.clone(), self.connect_timeout)
     }
 
     fn channel(&self, c: &Conditions) -> Result<Channel, LoadError> {
-        Channel::new(&self.target, self.endpoint, self.pool(), c.timeouts.timeouts(), self.token.as_deref())
-            .map_err(|cause| LoadError::Unreachable { url: c.url.clone(), cause })
+        self.channel_with(c.timeouts, &c.url)
+    }
+
+    /// A channel to the endpoint with these time limits; `url` is the server's name in messages.
+    pub(crate) fn channel_with(&self, limits: Millis, url: &str) -> Result<Channel, LoadError> {
+        Channel::new(&self.target, self.endpoint, self.pool(), limits.timeouts(), self.token.as_deref())
+            .map_err(|cause| LoadError::Unreachable { url: url.to_owned(), cause })
     }
 
     /// What the server told of itself, for the record.

@@ -8,5 +8,5 @@ mod processor;
 mod worker;
 
 pub use conditions::{Conditions, Limits, Millis, Salt};
-pub use drive::{Access, Control, LoadError, Progress, Taken, drive, preflight};
+pub use drive::{Access, Control, LoadError, Progress, Taken, drive, preflight, reach};
 pub use plan::{BENCH_PLAN_SCHEMA, BenchPlan, Cost, Plan, PlanError, plan};

@@ -12,6 +12,25 @@ const TOLERANCE: f64 = 0.05;
 /// Tokens for each request that any template may share.
 const TEMPLATE_TOKENS: f64 = 64.0;
 
+/// Beginnings of the names that are looked at here.
+const COUNTED: [&str; 9] = [
+    "vllm:prefix_cache_",
+    "vllm:request_queue_time_seconds_",
+    "vllm:spec_decode_num_",
+    "sglang:cached_tokens_total",
+    "sglang:prompt_tokens_total",
+    "sglang:queue_time_seconds_",
+    "sglang:spec_accept_length",
+    "llamacpp:prompt_tokens_",
+    "llamacpp:spec_decode_num_",
+];
+
+/// The lines of a `/metrics` text that figures are made of: what a search keeps of hundreds of kilobytes for each trial.
+pub(crate) fn counted(text: &str) -> String {
+    let kept = |line: &&str| COUNTED.iter().any(|name| line.starts_with(name)) && !line.contains("_bucket");
+    text.lines().filter(kept).fold(String::new(), |out, line| out + line + "\n")
+}
+
 /// Counters before and after.
 #[derive(Debug)]
 pub(super) struct Counters {
@@ -58,9 +77,15 @@ impl Counters {
 
     /// Tokens for each verification step.
     fn accept_length(&self) -> Option<f64> {
-        ["vllm:spec_decode_num", "llamacpp:spec_decode_num"].iter().find_map(|name| {
+        let counted = ["vllm:spec_decode_num", "llamacpp:spec_decode_num"].iter().find_map(|name| {
             let drafts = self.grown(&format!("{name}_drafts_total")).filter(|n| *n > 0.0)?;
             Some(1.0 + self.grown(&format!("{name}_accepted_tokens_total"))? / drafts)
+        });
+        // SGLang's gauge is a mean over recent steps; every rank has one.
+        counted.or_else(|| {
+            let gauges = self.after.samples.iter().filter(|s| s.name == "sglang:spec_accept_length");
+            let values: Vec<f64> = gauges.map(|s| s.value).filter(|v| *v >= 1.0 && v.is_finite()).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
         })
     }
 }
@@ -128,6 +153,13 @@ mod tests {
             "llamacpp:prompt_tokens_total 400\nllamacpp:prompt_tokens_cached_total 105\n",
         );
         assert_eq!(c.cached_share(), Some(0.25));
+        let gauge =
+            "sglang:spec_accept_length{tp_rank=\"0\"} 2.5\nsglang:spec_accept_length{tp_rank=\"1\"} 2.5\n";
+        assert_eq!(Counters::new("", gauge).accept_length(), Some(2.5));
+        let idle = Counters::new("", "sglang:spec_accept_length{tp_rank=\"0\"} 0\n");
+        assert_eq!(idle.accept_length(), None);
+        let text = "# HELP x\nsglang:prompt_tokens_total{a=\"b\"} 4\nsglang:queue_time_seconds_bucket{le=\"1\"} 2\nother 1\n";
+        assert_eq!(counted(text), "sglang:prompt_tokens_total{a=\"b\"} 4\n");
         let reset = Counters::new("sglang:cached_tokens_total 9\n", "sglang:cached_tokens_total 1\n");
         assert_eq!(reset.cached_share(), None);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use perfwright_logs::path::{FieldState, PATH_EVIDENCE, PathReport, compare};
 use perfwright_stats::percentile::sorted;
 
 use super::cache::{Counters, prefix_cache, speculation};
@@ -31,6 +32,8 @@ pub struct Evidence {
     pub server: ServerFacts,
     /// Its counters before and after.
     pub counters: Option<(String, String)>,
+    /// What was stated of its path, where anything was.
+    pub path: Option<PathReport>,
 }
 
 /// Evidence that cannot be read.
@@ -77,6 +80,10 @@ impl Evidence {
             client: json(names::CLIENT, read(names::CLIENT))?,
             server: json(names::SERVER, read(names::SERVER))?,
             counters: text(names::BEFORE).zip(text(names::AFTER)),
+            path: match read(PATH_EVIDENCE) {
+                None => None,
+                bytes => Some(json(PATH_EVIDENCE, bytes)?),
+            },
         })
     }
 }
@@ -151,7 +158,7 @@ pub fn figures(e: &Evidence) -> BenchRun {
             cut: c.cut_warmup && slow > 0,
         },
         client: client(&e.client, &measured),
-        path: Path { proven: false, stated: e.server.told.keys().cloned().collect() },
+        path: path(e),
         server: ServerFigures {
             scraped: counters.is_some(),
             queue_ms_mean: counters.as_ref().and_then(Counters::queue_ms),
@@ -162,6 +169,20 @@ pub fn figures(e: &Evidence) -> BenchRun {
         definitions: definitions(),
         warnings,
     }
+}
+
+/// What the recorded statements prove, compared anew.
+fn path(e: &Evidence) -> Path {
+    let stated = e.server.told.keys().cloned().collect();
+    let Some(stored) = &e.path else {
+        return Path { proven: false, stated, fields: BTreeMap::new(), stops: Vec::new() };
+    };
+    let report = compare(stored.allowed.clone(), stored.sides.clone());
+    let proven = |f: &&perfwright_logs::path::FieldVerdict| f.state == FieldState::Proven;
+    let fields = report.fields.iter().filter(proven);
+    let fields = fields.map(|f| (f.field.name().to_owned(), f.values.join(", "))).collect();
+    let stops = report.stops.iter().map(|s| s.reason.clone()).collect();
+    Path { proven: report.proven, stated, fields, stops }
 }
 
 /// Values of successful requests, milliseconds.

@@ -19,7 +19,13 @@ pub fn document(run: &BenchRun) -> Document {
         format!("{}, {} requests, lengths {}, seed {}", w.name, w.requests, w.lengths, w.seed),
     );
     doc.fact("validity", v.verdict.as_str());
-    doc.fact("path proven", if run.path.proven { "yes" } else { "no: an address alone proves no backend" });
+    let path = match (run.path.proven, run.path.fields.is_empty()) {
+        (true, _) => "yes",
+        (false, true) => "no: an address alone proves no backend",
+        (false, false) => "no: not every part of it is stated",
+    };
+    doc.fact("path proven", path);
+    doc.warnings.extend(run.path.stops.iter().map(|r| format!("path: {r}")));
     doc.fact("success", of(&run.success));
     let o = &run.offered;
     match (o.scheduled_rate, o.delivered_rate) {
@@ -28,7 +34,7 @@ pub fn document(run: &BenchRun) -> Document {
         }
         _ => doc.fact("offered", o.arrival.as_str()),
     }
-    let shown = matches!(v.verdict.as_str(), "valid" | "no_success");
+    let shown = matches!(v.verdict.as_str(), "valid" | "no_success") && run.path.stops.is_empty();
     if shown {
         let t = &run.throughput;
         doc.fact("requests", format!("{:.3} /s over {:.2} s", t.requests, t.duration_s));
@@ -41,7 +47,8 @@ pub fn document(run: &BenchRun) -> Document {
         }
     } else {
         doc.notes.push(
-            "latencies and rates are not shown: they would be the client's, not the server's".to_owned(),
+            "latencies and rates are not shown: they would not be those of the server that was meant"
+                .to_owned(),
         );
     }
     doc.fact("prefix cache", run.prefix_cache.verdict.as_str());

@@ -296,6 +296,12 @@ pub struct Path {
     pub proven: bool,
     /// Which of its own statements the server gave.
     pub stated: Vec<String>,
+    /// Fields of the path that are proven, with their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
+    /// Statements that do not go together, or that nothing proves: the run measured another path than meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<String>,
 }
 
 /// What the server's counters did during the run.

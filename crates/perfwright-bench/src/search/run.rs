@@ -30,6 +30,8 @@ pub struct Trialled {
     pub model: Option<String>,
     /// Speculative decoding, where the server told.
     pub spec_decode: SpecDecode,
+    /// Part of the prompt that came from a cache, as usage and counters say.
+    pub cache: Option<Value>,
     /// What else kept the machine busy before the launch.
     pub busy: Vec<String>,
     /// Where the evidence of the measurement is, by name.
@@ -51,6 +53,7 @@ impl Trialled {
             version: None,
             model: None,
             spec_decode: SpecDecode::default(),
+            cache: None,
             busy: Vec::new(),
             artifacts: serde_json::Map::new(),
             notes: Vec::new(),
@@ -153,6 +156,9 @@ pub(crate) fn filled(mut row: Row, result: Trialled) -> Row {
     if !result.busy.is_empty() {
         row.notes.push(format!("measured on a busy machine: {}", result.busy.join("; ")));
         row.carried.insert(MACHINE.to_owned(), json!({ "busy": result.busy }));
+    }
+    if let Some(cache) = result.cache {
+        row.carried.insert("cache".to_owned(), cache);
     }
     if !result.artifacts.is_empty() {
         row.carried.insert("artifacts".to_owned(), Value::Object(result.artifacts));

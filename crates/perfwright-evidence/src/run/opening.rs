@@ -119,7 +119,11 @@ fn host(host: &Host, redactor: &Redactor) -> Host {
         logical_cpus: host.logical_cpus,
         memory_bytes: host.memory_bytes,
         kernel: text(&host.kernel),
-        gpus: Gpus { devices: devices.collect(), reason: text(&host.gpus.reason) },
+        gpus: Gpus {
+            devices: devices.collect(),
+            versions: host.gpus.versions.iter().map(|(k, v)| (k.clone(), redactor.text(v))).collect(),
+            reason: text(&host.gpus.reason),
+        },
     }
 }
 

@@ -47,7 +47,11 @@ pub(super) fn spec() -> RunSpec {
         logical_cpus: Some(8),
         memory_bytes: Some(64 << 30),
         kernel: Some("6.1.0".into()),
-        gpus: Gpus { devices: Vec::new(), reason: Some("GPUs are not probed by this version".into()) },
+        gpus: Gpus {
+            devices: Vec::new(),
+            versions: std::collections::BTreeMap::new(),
+            reason: Some("GPUs are not probed by this version".into()),
+        },
     };
     spec.clock = Clock::Stepping { next_ms: 1_767_323_045_678, step_ms: 250 };
     spec

@@ -245,6 +245,10 @@ impl Scheduler {
             metrics.queue_time.observe(waited);
             metrics.stages.prefill_waiting.observe(waited);
         }
+        let new = self.requests.running.iter().skip(first);
+        if new.into_iter().any(|s| Some(s.prompt) == self.settings.faults.fallback) {
+            self.log.warning("Attention kernel failed, falling back to the torch_native attention backend.");
+        }
         let crashing = self.requests.running.iter().find(|s| Some(s.prompt) == self.settings.faults.crash);
         if let Some(sequence) = crashing {
             let rid = sequence.request.rid.clone();

@@ -90,6 +90,7 @@ fn prepare_all(
                 stop: params.stop,
                 stop_token_ids: params.stop_token_ids,
                 ignore_eos: params.ignore_eos,
+                unsupported: params.unsupported,
             },
         };
         prepare(app, ids, wishes, arrived)

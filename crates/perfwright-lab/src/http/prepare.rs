@@ -132,6 +132,9 @@ fn sampling(fields: &SamplingFields, arrived: Instant, app: &App) -> Result<Samp
     if fields.n.is_some_and(|n| n != 1) {
         return Err(ApiError::bad("n", "Only n = 1 is supported."));
     }
+    if let Some(field) = fields.unsupported.first() {
+        return Err(ApiError::bad(field, format!("{field} is not supported.")));
+    }
     // Without a seed each request draws its own numbers; the time it came is as good as any.
     let own = || {
         app.engine.shared.started.elapsed().as_nanos() as u64 ^ u64::from(arrived.elapsed().subsec_nanos())

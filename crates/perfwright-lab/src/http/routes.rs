@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, Uri, Version, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
 use super::app::App;
@@ -34,7 +37,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/stop_profile", post(profile::stop).get(profile::stop))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(from_fn(one_host))
         .with_state(app)
+}
+
+/// RFC 9112, 3.2: a request of HTTP/1.1 without a Host field, or with several, is answered with 400.
+async fn one_host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if request.version() == Version::HTTP_11 && hosts != 1 {
+        let message = format!("A request of HTTP/1.1 has one Host field, this one has {hosts}.");
+        return ApiError::new(StatusCode::BAD_REQUEST, message).into_response();
+    }
+    next.run(request).await
 }
 
 async fn no_route(uri: Uri) -> ApiError {

@@ -10,8 +10,10 @@ pub const PAGE_QUANTUM: usize = PANEL;
 
 /// Keys and values of all layers, and the list of free pages.
 ///
-/// A page of a layer holds, for each key/value head, keys as `[page / 16][head_dim][16 tokens]`, so that the scores of
-/// 16 tokens are one vector, and values as `[head_dim / 16][page][16]`, so that 16 output elements are one.
+/// A layer holds, for each key/value head, all pages: keys as `[page / 16][head_dim][16 tokens]`, so that the scores of
+/// 16 tokens are one vector, and values as `[head_dim / 16][page][16]`, so that 16 output elements are one. Heads are
+/// the outer dimension because attention reads one head of many pages: with the heads of a page side by side, the
+/// processor fetches the others' bytes ahead too and memory gives half its bandwidth.
 #[derive(Debug)]
 pub struct KvCache {
     layers: Vec<LayerKv>,
@@ -41,6 +43,7 @@ impl KvCache {
             k: vec![0.0; elements],
             v: vec![0.0; elements],
             page_size,
+            num_pages,
             heads: config.num_kv_heads,
             head_dim: config.head_dim,
         };
@@ -143,6 +146,7 @@ pub(crate) struct LayerKv {
     pub(crate) k: Vec<f32>,
     pub(crate) v: Vec<f32>,
     pub(crate) page_size: usize,
+    pub(crate) num_pages: usize,
     pub(crate) heads: usize,
     pub(crate) head_dim: usize,
 }
@@ -161,7 +165,7 @@ impl LayerKv {
     #[inline(always)]
     fn head_start(&self, pages: &[u32], position: usize, head: usize) -> usize {
         let page = pages[position / self.page_size] as usize;
-        (page * self.heads + head) * self.head_elements()
+        (head * self.num_pages + page) * self.head_elements()
     }
 
     /// Keys of the 16 tokens from `position` on (a multiple of 16): a vector for each element of the head.

@@ -269,7 +269,6 @@ impl Step<'_> {
     ) -> Result<(), LabError> {
         let (c, m) = (self.config, a.positions.len());
         let (d, page) = (c.head_dim, a.layer.page_size);
-        let pages = a.layer.k.len() / (a.layer.heads * page * d);
         let longest = a.pages.iter().map(|p| p.len()).max().unwrap_or(0);
         let mut table = vec![-1i64; m * longest];
         for (row, pages) in table.chunks_exact_mut(longest.max(1)).zip(a.pages) {
@@ -279,13 +278,13 @@ impl Step<'_> {
         }
         let positions = as_i64(a.positions);
         let q = TensorView::dense(TensorData::F32(a.q), &[m, c.num_heads, d]);
-        let k_shape = [pages, a.layer.heads, page / PANEL, d, PANEL];
-        let v_shape = [pages, a.layer.heads, d / PANEL, page, PANEL];
+        let k_shape = [a.layer.heads, a.layer.num_pages, page / PANEL, d, PANEL];
+        let v_shape = [a.layer.heads, a.layer.num_pages, d / PANEL, page, PANEL];
         op.call(
             &mut [
                 q.row_stride(a.q_stride),
-                TensorView::dense(TensorData::F32(&a.layer.k), &k_shape),
-                TensorView::dense(TensorData::F32(&a.layer.v), &v_shape),
+                TensorView::dense(TensorData::F32(&a.layer.k), &k_shape).swap_first_two(),
+                TensorView::dense(TensorData::F32(&a.layer.v), &v_shape).swap_first_two(),
                 TensorView::dense(TensorData::I64(&table), &[m, longest]),
                 TensorView::dense(TensorData::I64(&positions), &[m]),
                 TensorView::dense(TensorData::F32Mut(out), &[m, c.num_heads, d]),

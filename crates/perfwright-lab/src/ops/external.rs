@@ -12,6 +12,9 @@
 //! | `gemm` | `x [M, K]`, `w [N/16, K, 16]`, `out [M, N]` | |
 //! | `attention` | `q [M, heads, D]`, `k [pages, kv_heads, page/16, D, 16]`, `v [pages, kv_heads, D/16, page, 16]`, `block_table [M, longest]`, `positions [M]`, `out [M, heads, D]` | `scale` |
 //! | `sampling` | `logits [V]`, `token [1]` (out) | `temperature` |
+//!
+//! Strides are to be followed: `w` and `out` of a product may be parts of larger matrices, and the pages of a head lie
+//! one behind the other.
 
 use std::fmt;
 use std::sync::Arc;
@@ -58,6 +61,16 @@ impl<'a> TensorView<'a> {
     pub fn row_stride(mut self, elements: usize) -> Self {
         if let Some(stride) = self.strides.first_mut() {
             *stride = elements as i64;
+        }
+        self
+    }
+
+    /// The same elements with the first two dimensions in the other order.
+    #[must_use]
+    pub fn swap_first_two(mut self) -> Self {
+        if self.shape.len() > 1 {
+            self.shape.swap(0, 1);
+            self.strides.swap(0, 1);
         }
         self
     }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::bench_accuracy::AccuracyArgs;
 use super::bench_decide::{BenchAbArgs, BenchCompareArgs, BenchSearchArgs};
 use super::bench_run::RunArgs;
 
@@ -53,4 +54,7 @@ pub enum BenchVerb {
     /// --dry-run shows the plan as it was understood, every candidate with its command, which listed values are covered,
     /// flags against captured --help texts, what the hardware rules out, and what it would cost.
     Search(BenchSearchArgs),
+
+    /// Ask a question set and count right answers, or read such a result, and compare it with a baseline
+    Accuracy(Box<AccuracyArgs>),
 }

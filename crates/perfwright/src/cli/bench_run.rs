@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::bench_path::PathArgs;
+
 /// An endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EndpointArg {
@@ -13,6 +15,17 @@ pub enum EndpointArg {
     Chat,
     /// SGLang /generate
     Generate,
+}
+
+impl EndpointArg {
+    /// The name in contracts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completions => "completions",
+            Self::Chat => "chat",
+            Self::Generate => "generate",
+        }
+    }
 }
 
 /// A workload.
@@ -65,8 +78,14 @@ Examples:
   perfwright bench run --url 127.0.0.1:8000 --workload mooncake --dataset trace.jsonl --arrival replay
   perfwright bench run --url 127.0.0.1:8000 --workload chat --rate 4 --dry-run
 
+  perfwright bench run --url 127.0.0.1:30000 --workload chat --rate 4 --log server.log --path attention_backend=fa3 \\
+      --server-command 'python -m sglang.launch_server --attention-backend fa3 --tp 8'
+
+The path: what the server's /server_info, --log and --server-command state has to agree, before and after the load, and
+be what --path and --same-path-as demand. What nothing states is not proven: path.proven is then false.
+
 Exit codes: 0 measured (and every requirement certified), 1 no request succeeded or a requirement is not
-certified, 3 the client was the bottleneck, 5 the server cannot be reached.")]
+certified, 3 the client was the bottleneck or the server ran on another path than meant, 5 the server cannot be reached.")]
 pub struct RunArgs {
     /// Address of the server, plain http
     #[arg(long, value_name = "URL")]
@@ -203,6 +222,10 @@ pub struct RunArgs {
     /// Longest request, ms
     #[arg(long, value_name = "MS", default_value_t = 1_800_000, help_heading = "Client")]
     pub timeout_ms: u64,
+
+    /// What the server's path must be.
+    #[command(flatten)]
+    pub path: PathArgs,
 
     /// Say what would be asked and what it would cost, and ask nothing
     #[arg(long)]

@@ -66,6 +66,7 @@ Faults (off unless asked for):
   slow-prefill=MS   every pass with prompt tokens takes MS milliseconds longer
   hang=TOKENS       a prompt of exactly TOKENS tokens stops the scheduler
   crash=TOKENS      a prompt of exactly TOKENS tokens ends the server with an error
+  fallback=TOKENS   at a prompt of exactly TOKENS tokens the log says that attention left its backend
   stale-loads       /v1/loads keeps its first snapshot")]
 pub struct ServeArgs {
     /// Port on 127.0.0.1; 0 takes a free one

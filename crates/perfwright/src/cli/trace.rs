@@ -28,6 +28,9 @@ pub enum TraceVerb {
     /// one trace per rank. Steps are matched by class, batch, tokens and context before anything is compared.
     Compare(CompareArgs),
 
+    /// Profile a running server: prefill and decode apart, until the traces are whole
+    Capture(Box<super::trace_capture::CaptureArgs>),
+
     /// Kernels joined to the operators of the model, each against what the GPU allows
     ///
     /// FLOPs come from the sizes that operators recorded, each matrix product once; in CUDA graph replays, which have

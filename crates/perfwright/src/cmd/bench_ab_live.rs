@@ -12,6 +12,7 @@ use perfwright_bench::gate::judged_again;
 use perfwright_bench::live::ab::{AbPlan, Contender, Event, PROCEDURE, run as measure};
 use perfwright_bench::live::{conditions, workloads};
 use perfwright_bench::load::{Conditions, Limits, Millis, Salt};
+use perfwright_bench::measure::PathDemand;
 use perfwright_bench::plan::node::MAX_BYTES as MAX_PLAN;
 use perfwright_bench::plan::{Plan, read_plan};
 use perfwright_bench::rows::Row;
@@ -25,7 +26,7 @@ use serde_json::{Map, Value};
 
 use super::bench_ab::{refused, told};
 use super::bench_rows::threshold;
-use super::bench_run::{endpoint, progress_line, watch_for_interrupt};
+use super::bench_run::{progress_line, watch_for_interrupt};
 use super::bench_search::{invalid, read_text};
 use super::bench_search_live::{broken, failed, finished, hardware, machine, offering};
 use crate::cli::bench_decide::{AbLiveArgs, BenchAbArgs};
@@ -204,7 +205,7 @@ fn stated_load(live: &AbLiveArgs) -> Conditions {
     Conditions {
         question: String::new(),
         url: String::new(),
-        endpoint: endpoint(live.endpoint).to_owned(),
+        endpoint: live.endpoint.name().to_owned(),
         model: live.model.clone(),
         workload: Spec::Random { input_len: live.input_len, output_len: live.output_len, range_ratio: 1.0 },
         max_concurrency: live.concurrency.filter(|_| arrival.is_open()),
@@ -220,5 +221,6 @@ fn stated_load(live: &AbLiveArgs) -> Conditions {
         limits: Limits::for_sla(&[]),
         sla: Vec::new(),
         client_threads: 1,
+        path: PathDemand::default(),
     }
 }

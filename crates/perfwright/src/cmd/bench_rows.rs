@@ -35,8 +35,11 @@ pub(super) fn load_all(files: &[String], context: &Context) -> Result<Loaded, Di
             _ => (None, text.as_str()),
         };
         let path = Path::new(path);
-        let (bytes, basis) =
-            if path.is_dir() { of_run(path, context)? } else { (read(path)?, Basis::Imported) };
+        let (bytes, basis) = if path.is_dir() {
+            of_run(path, (CANDIDATES, "a run of `bench search`"), context)?
+        } else {
+            (read(path)?, Basis::Imported)
+        };
         let name = path.display().to_string();
         let rows = load(&bytes, &name, label, basis).map_err(|e| diagnostic(&e))?;
         let format = rows.first().map_or_else(String::new, |r| r.source.format.clone());
@@ -53,7 +56,7 @@ pub(super) fn load_all(files: &[String], context: &Context) -> Result<Loaded, Di
     Ok(loaded)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|f| f.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
@@ -66,8 +69,13 @@ fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
     Ok(bytes)
 }
 
-/// The rows of a run. They count as measured only where the record is intact and says so.
-fn of_run(dir: &Path, context: &Context) -> Result<(Vec<u8>, Basis), Diagnostic> {
+/// One evidence file of a run; `what` is the kind of run that holds it. It counts as measured only where the record is
+/// intact and says so.
+pub(super) fn of_run(
+    dir: &Path,
+    (name, what): (&str, &str),
+    context: &Context,
+) -> Result<(Vec<u8>, Basis), Diagnostic> {
     let report = verify(dir, &registry()?, &VerifyOptions::default()).map_err(|e| {
         Diagnostic::new(codes::RUN_NOT_A_RUN, "the folder is not a run").file(dir).cause(e.to_string())
     })?;
@@ -88,18 +96,19 @@ fn of_run(dir: &Path, context: &Context) -> Result<(Vec<u8>, Basis), Diagnostic>
     let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|e| {
         Diagnostic::new(codes::RUN_NOT_A_RUN, "the manifest cannot be read").file(dir).cause(e.to_string())
     })?;
-    let entry = manifest.evidence.iter().find(|e| e.name == CANDIDATES).ok_or_else(|| {
-        Diagnostic::new(codes::INPUT_OTHER_SHAPE, "the run holds no candidates")
+    let entry = manifest.evidence.iter().find(|e| e.name == name).ok_or_else(|| {
+        Diagnostic::new(codes::INPUT_OTHER_SHAPE, "the run is of another kind")
             .file(dir)
-            .help(format!("a run of `bench search` has {CANDIDATES}"))
+            .cause(format!("it holds no {name}"))
+            .help(format!("{what} has one"))
     })?;
     let basis = match entry.basis {
         Recorded::Measured => Basis::Measured,
         Recorded::Imported => Basis::Imported,
         Recorded::Declared => Basis::Declared,
     };
-    context.note(1, &format!("{}: record intact, rows are {basis:?}", dir.display()));
-    Ok((read(&dir.join(CANDIDATES))?, basis))
+    context.note(1, &format!("{}: record intact, {name} is {basis:?}", dir.display()));
+    Ok((read(&dir.join(name))?, basis))
 }
 
 /// Bounds from `BOUND=LIMIT` texts; none where none are given.

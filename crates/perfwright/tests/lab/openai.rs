@@ -158,6 +158,9 @@ fn what_cannot_be_done_is_refused_with_a_body_that_says_so() {
             r#"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#,
             "text",
         ),
+        (400, "/v1/completions", r#"{"prompt": "x", "logit_bias": {"50": -100}}"#, "logit_bias"),
+        (400, "/v1/completions", r#"{"prompt": "x", "frequency_penalty": 0.5}"#, "frequency_penalty"),
+        (400, "/generate", r#"{"text": "x", "sampling_params": {"min_new_tokens": 5}}"#, "min_new_tokens"),
         (404, "/v1/nothing", "{}", "no /v1/nothing"),
         (405, "/v1/models", "{}", "POST"),
     ] {
@@ -166,6 +169,11 @@ fn what_cannot_be_done_is_refused_with_a_body_that_says_so() {
         let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.contains(says), "{path} {body}: {message}");
     }
-    // Fields that no engine knows are no error.
+    // Fields that no engine knows are no error, nor are known ones with a value that changes nothing.
+    let neutral = json!({
+        "prompt": "x", "presence_penalty": 0, "repetition_penalty": 1.0, "logit_bias": {}, "min_p": null,
+        "response_format": {"type": "text"},
+    });
+    assert_eq!(lab.post("/v1/completions", &neutral).status, 200);
     assert_eq!(lab.post("/v1/completions", &json!({"prompt": "x", "new_field": {"a": 1}})).status, 200);
 }

@@ -72,7 +72,7 @@ fn the_startup_log_states_terms_that_add_up() {
 
 #[test]
 fn a_signal_lets_running_requests_end_and_refuses_new_ones() {
-    let lab = Lab::start(&["--decode-log-interval", "10", "--threads", "1"]);
+    let lab = Lab::start(&["--decode-log-interval", "10", "--threads", "1", "--drain", "60"]);
     let params = json!({"max_new_tokens": 200, "ignore_eos": true});
     let mut reply = lab.open("/generate", &json!({"text": "x", "stream": true, "sampling_params": params}));
     reply.event().unwrap().unwrap();

@@ -84,8 +84,8 @@ impl Lab {
     }
 
     /// Waits until `done` is true of the server.
-    pub(crate) fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+    pub(crate) fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !done(self) {
             assert!(Instant::now() < deadline, "not in time: {what}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));

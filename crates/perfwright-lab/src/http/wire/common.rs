@@ -1,6 +1,8 @@
-//! Fields that several endpoints share. Unknown fields are ignored, as the engines do.
+//! Fields that several endpoints share. Unknown fields are ignored, as the engines do; known ones that would change the
+//! answer and are not supported are refused ([`Unsupported`]).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// `"a"` or `["a", "b"]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +42,60 @@ pub(crate) struct SamplingFields {
     pub(crate) stop: Option<OneOrMany<String>>,
     pub(crate) stop_token_ids: Option<Vec<u32>>,
     pub(crate) ignore_eos: Option<bool>,
+    #[serde(flatten)]
+    pub(crate) unsupported: Unsupported,
+}
+
+/// Fields that would change which tokens come and that this server does not follow: an answer without them would be
+/// taken for one with them. Values that change nothing are fine.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Unsupported {
+    min_p: Option<Value>,
+    min_tokens: Option<Value>,
+    min_new_tokens: Option<Value>,
+    presence_penalty: Option<Value>,
+    frequency_penalty: Option<Value>,
+    repetition_penalty: Option<Value>,
+    logit_bias: Option<Value>,
+    response_format: Option<Value>,
+    json_schema: Option<Value>,
+    regex: Option<Value>,
+    ebnf: Option<Value>,
+    stop_regex: Option<Value>,
+}
+
+impl Unsupported {
+    /// The first field that asks for something.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        let number = |value: &Value, neutral: f64| value.as_f64() == Some(neutral);
+        let zero = |value: &Value| number(value, 0.0);
+        let one = |value: &Value| number(value, 1.0);
+        let empty = |value: &Value| match value {
+            Value::Object(fields) => fields.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::String(text) => text.is_empty(),
+            _ => false,
+        };
+        let text = |value: &Value| value["type"] == "text";
+        let fields: [(_, &Option<Value>, &dyn Fn(&Value) -> bool); 12] = [
+            ("min_p", &self.min_p, &zero),
+            ("min_tokens", &self.min_tokens, &zero),
+            ("min_new_tokens", &self.min_new_tokens, &zero),
+            ("presence_penalty", &self.presence_penalty, &zero),
+            ("frequency_penalty", &self.frequency_penalty, &zero),
+            ("repetition_penalty", &self.repetition_penalty, &one),
+            ("logit_bias", &self.logit_bias, &empty),
+            ("response_format", &self.response_format, &text),
+            ("json_schema", &self.json_schema, &empty),
+            ("regex", &self.regex, &empty),
+            ("ebnf", &self.ebnf, &empty),
+            ("stop_regex", &self.stop_regex, &empty),
+        ];
+        let asks = |(name, value, neutral): (&'static str, &Option<Value>, &dyn Fn(&Value) -> bool)| {
+            value.as_ref().is_some_and(|value| !neutral(value)).then_some(name)
+        };
+        fields.into_iter().find_map(asks)
+    }
 }
 
 /// `stream_options`.

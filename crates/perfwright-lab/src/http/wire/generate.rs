@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::common::OneOrMany;
+use super::common::{OneOrMany, Unsupported};
 
 /// The request. One prompt or a list, as text or token ids.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +37,8 @@ pub(crate) struct SamplingParams {
     pub(crate) stop: Option<OneOrMany<String>>,
     pub(crate) stop_token_ids: Option<Vec<u32>>,
     pub(crate) ignore_eos: Option<bool>,
+    #[serde(flatten)]
+    pub(crate) unsupported: Unsupported,
 }
 
 /// The answer; in a stream each piece holds all text and tokens so far.

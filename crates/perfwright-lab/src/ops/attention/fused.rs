@@ -62,23 +62,31 @@ fn attend<V: Lanes, const R: usize>(
             tile_onto::<V, R>(q, keys, &mut scores, values.as_ptr());
             let seen = count - part * PANEL;
             for r in 0..R {
-                for lane in 0..PANEL {
-                    let score = scores[r][lane] * a.scale;
-                    p[r][part][lane] = if lane < seen { score } else { f32::NEG_INFINITY };
+                scale::<V>(&mut scores[r], a.scale);
+                for lane in seen.min(PANEL)..PANEL {
+                    scores[r][lane] = f32::NEG_INFINITY;
                 }
+                p[r][part] = scores[r];
             }
         }
-        let mut shrink = [0.0f32; R];
+        let mut shrink = [f32::NEG_INFINITY; PANEL];
         for r in 0..R {
             let before = highest[r];
             highest[r] = max(&p[r], before);
-            // The first block has nothing to shrink: exp(-inf) is 0.
-            shrink[r] = exp::<V>(before - highest[r]);
-            for lane in 0..PANEL {
-                totals[r][lane] *= shrink[r];
-            }
+            shrink[r] = before - highest[r];
             for part in 0..parts {
                 exp_all::<V>(&mut p[r][part], highest[r]);
+            }
+        }
+        // The first block has nothing to shrink: exp(-inf) is 0. Most later ones leave the maximum, and so the sums, as
+        // they are: exp(0) is 1.
+        exp_all::<V>(&mut shrink, 0.0);
+        let shrinks = shrink[..R] != [1.0; R];
+        for r in 0..R {
+            if shrinks {
+                scale::<V>(&mut totals[r], shrink[r]);
+            }
+            for part in 0..parts {
                 for lane in 0..PANEL {
                     totals[r][lane] += p[r][part][lane];
                 }
@@ -87,9 +95,9 @@ fn attend<V: Lanes, const R: usize>(
         let ahead = (start + BLOCK).min(len - 1) / PANEL * PANEL;
         for block in 0..sums.len() {
             let mut acc = sums[block];
-            for r in 0..R {
-                for lane in 0..PANEL {
-                    acc[r][lane] *= shrink[r];
+            if shrinks {
+                for r in 0..R {
+                    scale::<V>(&mut acc[r], shrink[r]);
                 }
             }
             for part in 0..parts {
@@ -116,6 +124,12 @@ fn attend<V: Lanes, const R: usize>(
             }
         }
     }
+}
+
+/// `x *= by`. In a register: as a loop over an array of vectors, the optimiser takes rows for lanes here.
+#[inline(always)]
+fn scale<V: Lanes>(x: &mut [f32; PANEL], by: f32) {
+    V::load(x).mul_add(by, V::load(&[0.0; PANEL])).store(x);
 }
 
 /// `p = e^(p - highest)`.

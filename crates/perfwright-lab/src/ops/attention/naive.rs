@@ -1,4 +1,4 @@
-//! Attention as it is written in a textbook: for each query head, all scores, then the softmax, then the values.
+//! Attention as it is written in a textbook: all scores, then the softmax, then the values, each query head by itself.
 
 use std::ops::Range;
 
@@ -14,17 +14,24 @@ use crate::ops::simd::for_simd;
 const CHAINS: usize = 4;
 
 #[inline(always)]
-fn rows_of_head<V: Lanes>(a: &Attention<'_>, rows: Range<usize>, head: usize, out: Shared<'_>) {
-    let kv_head = head / a.group;
+fn rows_of_group<V: Lanes>(a: &Attention<'_>, rows: Range<usize>, kv_head: usize, out: Shared<'_>) {
     let mut scores = Vec::new();
     let mut sums = vec![[[0.0f32; PANEL]; CHAINS]; a.layer.head_dim / PANEL];
     for row in rows {
         let len = a.positions[row] + 1;
+        let stride = len.next_multiple_of(PANEL);
         scores.clear();
-        scores.resize(len.next_multiple_of(PANEL), 0.0);
-        score::<V>(a, row, head, kv_head, &mut scores);
-        softmax::<V>(&mut scores[..len]);
-        weigh::<V>(a, row, kv_head, &scores[..len], &mut sums, a.output(out, row, head));
+        scores.resize(a.group * stride, 0.0);
+        for (head, scores) in scores.chunks_exact_mut(stride).enumerate() {
+            score::<V>(a, row, kv_head * a.group + head, kv_head, scores);
+        }
+        for scores in scores.chunks_exact_mut(stride) {
+            softmax::<V>(&mut scores[..len]);
+        }
+        for (head, scores) in scores.chunks_exact(stride).enumerate() {
+            let out = a.output(out, row, kv_head * a.group + head);
+            weigh::<V>(a, row, kv_head, &scores[..len], &mut sums, out);
+        }
     }
 }
 
@@ -139,10 +146,13 @@ fn joined(sums: [[f32; PANEL]; CHAINS]) -> [f32; PANEL] {
     all
 }
 
-for_simd! { fn rows_of_head_simd(a: &Attention<'_>, rows: Range<usize>, head: usize, out: Shared<'_>) = rows_of_head; }
+for_simd! {
+    fn rows_of_group_simd(a: &Attention<'_>, rows: Range<usize>, kv_head: usize, out: Shared<'_>) = rows_of_group;
+}
 
-/// A task is some rows of a sequence and one query head; the heads of a group each read the same keys and values.
+/// A task is some rows of a sequence and one key/value head with its whole group of query heads, each of which reads the
+/// keys, and then the values, again: from the second-level cache while they fit.
 pub(crate) fn naive(ctx: &Context, a: &Attention<'_>, out: &mut [f32]) {
     let out = Shared::new(out);
-    a.each(ctx, a.layer.heads * a.group, |rows, head| rows_of_head_simd(ctx.simd, a, rows, head, out));
+    a.each(ctx, a.layer.heads, |rows, kv_head| rows_of_group_simd(ctx.simd, a, rows, kv_head, out));
 }
