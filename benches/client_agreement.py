@@ -45,7 +45,7 @@ class Lab:
     """The lab's server on a free port."""
 
     def __init__(self, binary):
-        argv = [binary, "lab", "serve", "--port", "0", "--threads", "1", "--format", "json"]
+        argv = [binary, "lab", "serve", "--port", "0", "--threads", "1", "--served-model-name", "mock"]
         self.child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for line in self.child.stdout:
             at = line.find("http://127.0.0.1:")
