@@ -347,13 +347,38 @@ fn a_dry_run_asks_nothing() {
     );
     assert!(answer["cost"]["schedule_s"].as_f64().unwrap() > 50.0);
     assert_eq!((server.requests(), dir.path().join("run").exists()), (0, false));
-    for bad in [
-        ["--sla", "ttft"],
-        ["--extra-body", "[1]"],
-        ["--rate", "-1"],
-        ["--tokenizer", "x"],
-        ["--workload", "jsonl"],
-    ] {
+    for bad in [["--sla", "ttft"], ["--extra-body", "[1]"], ["--rate", "-1"], ["--workload", "jsonl"]] {
         assert_eq!(bench(&server.url(), dir.path(), &bad).status.code(), Some(2), "{bad:?}");
     }
+    let out = bench(&server.url(), dir.path(), &["--tokenizer", "no-such-file"]);
+    assert_eq!(out.status.code(), Some(4));
+    let out = bench(&server.url(), dir.path(), &["--tokenizer", "x", "--workload", "multi-turn"]);
+    assert_ne!(out.status.code(), Some(0), "only random prompts are made by a tokenizer");
+}
+
+#[test]
+fn with_a_tokenizer_lengths_are_exact_and_its_file_is_kept() {
+    let server = Server::start(Behaviour::Healthy(2, 0));
+    let dir = tempfile::tempdir().unwrap();
+    // Every letter and the blank is a token.
+    let vocab: serde_json::Map<String, Value> =
+        ('a'..='z').chain([' ', '?']).enumerate().map(|(i, c)| (c.to_string(), i.into())).collect();
+    let file = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": ""}, "behavior": "Isolated", "invert": false},
+        "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "?"}
+    });
+    let path = dir.path().join("tokenizer.json");
+    std::fs::write(&path, file.to_string()).unwrap();
+    let out = bench(&server.url(), dir.path(), &["--tokenizer", path.to_str().unwrap(), "--requests", "6"]);
+    let answer = json(&out);
+    assert_eq!(
+        (&answer["workload"]["lengths"], &answer["workload"]["input_nominal"]["p50"]),
+        (&"exact".into(), &20.0.into())
+    );
+    assert_eq!(
+        std::fs::read(dir.path().join("run/inputs/tokenizer.json")).unwrap(),
+        std::fs::read(&path).unwrap()
+    );
 }

@@ -326,7 +326,9 @@ fn empty_row(plan: &AbPlan, slot: Slot) -> Row {
     w.kind = Some(load.workload.name().to_owned());
     let of = json!([load.workload, load.arrival, load.seed, load.sessions]);
     w.sha256 = Some(sha256_hex(of.to_string().as_bytes()));
-    if let Spec::Random { input_len, output_len, .. } = load.workload {
+    if let Spec::Random { input_len, output_len, .. } | Spec::Exact { input_len, output_len, .. } =
+        load.workload
+    {
         w.input_len = Some(f64::from(input_len));
         w.output_len = Some(f64::from(output_len));
     }

@@ -41,21 +41,30 @@ pub fn workloads(plan: &Plan, base: &Path) -> Result<BTreeMap<String, Spec>, Off
         return Err(OfferError::Plan("the dataset names no lengths".to_owned()));
     }
     let file = plan.canonical_jsonl.as_ref().map(|f| InputFile::open(&base.join(f))).transpose()?;
+    // The name of a model on a hub is no file; lengths are then nominal.
+    let tokenizer = plan.model.tokenizer.as_ref().map(|t| base.join(t)).filter(|t| t.is_file());
+    let tokenizer = tokenizer.map(|t| InputFile::open(&t)).transpose()?;
     let mut out = BTreeMap::new();
     for scenario in &plan.scenarios {
         let length = |n: u64| {
             u32::try_from(n).map_err(|_| OfferError::Plan(format!("{n} tokens are more than can be asked")))
         };
-        let spec = match (&file, plan.dataset_kind.as_str()) {
-            (Some(file), _) => {
+        let spec = match (&file, &tokenizer, plan.dataset_kind.as_str()) {
+            (Some(file), _, _) => {
                 Spec::Jsonl { file: file.clone(), output_len: Some(length(scenario.output_len)?) }
             }
-            (None, "random") => Spec::Random {
+            (None, Some(tokenizer), "random") => Spec::Exact {
+                tokenizer: tokenizer.clone(),
                 input_len: length(scenario.input_len)?,
                 output_len: length(scenario.output_len)?,
                 range_ratio: 1.0,
             },
-            (None, kind) => {
+            (None, None, "random") => Spec::Random {
+                input_len: length(scenario.input_len)?,
+                output_len: length(scenario.output_len)?,
+                range_ratio: 1.0,
+            },
+            (None, _, kind) => {
                 return Err(OfferError::Plan(format!(
                     "a dataset of kind {kind} needs a canonical_jsonl; only random is made here"
                 )));

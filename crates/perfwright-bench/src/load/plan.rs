@@ -62,7 +62,8 @@ pub fn plan(c: &Conditions, salt: u64) -> Result<Plan, PlanError> {
         // Other words than the measured prompts, so that the warm-up fills no cache for them.
         let count = (c.warmup as usize).min(n);
         warmup = build(&c.workload, count, c.seed, salt ^ 0x5741_524d)?;
-        if c.workload.file().is_some() && salt == 0 {
+        let made = matches!(c.workload, Spec::Exact { .. });
+        if c.workload.file().is_some() && !made && salt == 0 {
             warmup.clear();
         }
         warmup = warmup.iter().cycle().take(c.warmup as usize).cloned().collect();

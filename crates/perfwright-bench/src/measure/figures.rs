@@ -16,6 +16,7 @@ use super::sla::Sla;
 use super::validity::validity;
 use super::warmup::leading_slow;
 use crate::load::{Conditions, Salt};
+use crate::workload::Spec;
 use crate::workload::declared_cached_share;
 
 /// What a run folder holds.
@@ -135,7 +136,7 @@ pub fn figures(e: &Evidence) -> BenchRun {
         workload: WorkloadFigures {
             name: c.workload.name().to_owned(),
             requests: measured.len() as u64,
-            lengths: "nominal".to_owned(),
+            lengths: if matches!(c.workload, Spec::Exact { .. }) { "exact" } else { "nominal" }.to_owned(),
             input_nominal: Dist::of(measured.iter().map(|r| r.input_nominal as f64).collect()),
             output_asked: Dist::of(measured.iter().map(|r| r.output_asked as f64).collect()),
             seed: c.seed,

@@ -69,7 +69,7 @@ pub struct WorkloadFigures {
     pub name: String,
     /// Measured requests, cut ones left out.
     pub requests: u64,
-    /// `nominal`: prompts were made of words, and the server counts tokens.
+    /// `nominal`: prompts were made of words, and the server counts tokens; `exact`: a tokenizer counted them.
     pub lengths: String,
     /// Words of prompts.
     pub input_nominal: Dist,

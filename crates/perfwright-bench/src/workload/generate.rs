@@ -5,6 +5,7 @@ use rand_chacha::rand_core::RngCore;
 
 use super::error::WorkloadError;
 use super::spec::{Session, Spec, Turn};
+use super::tokenizer::Counter;
 use super::words::text;
 use super::{dataset, trace};
 use crate::arrival::generator;
@@ -31,17 +32,22 @@ pub fn build(spec: &Spec, n: usize, seed: u64, salt: u64) -> Result<Vec<Session>
     match *spec {
         Spec::Random { input_len, output_len, range_ratio } => {
             check_lens(&[input_len, output_len], u64::from(input_len) * n as u64)?;
-            if !(0.0..=1.0).contains(&range_ratio) {
-                return Err(WorkloadError::Range("the range ratio must be 0 to 1".to_owned()));
-            }
-            let mut rng = generator(seed, "lengths", 0);
-            let mut draw =
-                |len: u32| between(&mut rng, (f64::from(len) * range_ratio).ceil() as u32, len).max(1);
-            let lens: Vec<(u32, u32)> = (0..n).map(|_| (draw(input_len), draw(output_len))).collect();
+            check_ratio(range_ratio)?;
+            let lens = lengths(seed, n, input_len, output_len, range_ratio);
             let one = |(i, (input, output)): (usize, (u32, u32))| {
                 single(Prompt::Text(words("words", i as u64, input)), input, output, None)
             };
             Ok(lens.into_iter().enumerate().map(one).collect())
+        }
+        Spec::Exact { ref tokenizer, input_len, output_len, range_ratio } => {
+            check_lens(&[input_len, output_len], u64::from(input_len) * n as u64)?;
+            check_ratio(range_ratio)?;
+            let counter = Counter::open(tokenizer)?;
+            let one = |(i, (input, output)): (usize, (u32, u32))| {
+                let prompt = counter.text(&mut generator(seed ^ salt, "words", i as u64), input)?;
+                Ok(single(Prompt::Text(prompt), input, output, None))
+            };
+            lengths(seed, n, input_len, output_len, range_ratio).into_iter().enumerate().map(one).collect()
         }
         Spec::SharedPrefix { groups, prefix_len, input_len, output_len } => {
             check_lens(
@@ -96,7 +102,11 @@ pub fn build(spec: &Spec, n: usize, seed: u64, salt: u64) -> Result<Vec<Session>
 /// does not tell.
 pub fn declared_cached_share(spec: &Spec, n: usize) -> Option<f64> {
     match *spec {
-        Spec::Random { .. } | Spec::Jsonl { .. } | Spec::BurstGpt { .. } | Spec::Azure { .. } => Some(0.0),
+        Spec::Random { .. }
+        | Spec::Exact { .. }
+        | Spec::Jsonl { .. }
+        | Spec::BurstGpt { .. }
+        | Spec::Azure { .. } => Some(0.0),
         Spec::ShareGpt { all_turns, .. } => (!all_turns).then_some(0.0),
         Spec::SharedPrefix { groups, prefix_len, input_len, .. } => {
             let repeated = 1.0 - (f64::from(groups) / n.max(1) as f64).min(1.0);
@@ -114,6 +124,20 @@ pub(super) fn single(
     extra: Option<serde_json::Map<String, serde_json::Value>>,
 ) -> Session {
     Session { at_ns: None, turns: vec![Turn { prompt, input_nominal, output, extra }] }
+}
+
+/// Lengths of prompts and answers.
+fn lengths(seed: u64, n: usize, input_len: u32, output_len: u32, ratio: f64) -> Vec<(u32, u32)> {
+    let mut rng = generator(seed, "lengths", 0);
+    let mut draw = |len: u32| between(&mut rng, (f64::from(len) * ratio).ceil() as u32, len).max(1);
+    (0..n).map(|_| (draw(input_len), draw(output_len))).collect()
+}
+
+fn check_ratio(ratio: f64) -> Result<(), WorkloadError> {
+    if (0.0..=1.0).contains(&ratio) {
+        return Ok(());
+    }
+    Err(WorkloadError::Range("the range ratio must be 0 to 1".to_owned()))
 }
 
 fn check_lens(lens: &[u32], words: u64) -> Result<(), WorkloadError> {

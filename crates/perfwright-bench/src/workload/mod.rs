@@ -5,6 +5,7 @@ mod error;
 mod files;
 mod generate;
 mod spec;
+mod tokenizer;
 mod trace;
 mod words;
 

@@ -8,13 +8,24 @@ use serde_json::{Map, Value};
 use super::files::InputFile;
 
 /// A workload. Lengths are in words of the built-in vocabulary, which most tokenizers turn into one token each: they
-/// are nominal, and the server's usage counts.
+/// are nominal, and the server's usage counts. With a tokenizer they are exact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Spec {
     /// Random words.
     Random {
         /// Words of a prompt.
+        input_len: u32,
+        /// Tokens asked for.
+        output_len: u32,
+        /// Lengths are even between this part of the stated length and all of it; 1 fixes them.
+        range_ratio: f64,
+    },
+    /// Random words of exactly as many tokens as stated.
+    Exact {
+        /// A Hugging Face `tokenizer.json`, which counts the tokens, special ones around the prompt included.
+        tokenizer: InputFile,
+        /// Tokens of a prompt.
         input_len: u32,
         /// Tokens asked for.
         output_len: u32,
@@ -81,7 +92,7 @@ impl Spec {
     /// The name that `--workload` takes.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Random { .. } => "random",
+            Self::Random { .. } | Self::Exact { .. } => "random",
             Self::SharedPrefix { .. } => "shared-prefix",
             Self::MultiTurn { .. } => "multi-turn",
             Self::ShareGpt { .. } => "sharegpt",
@@ -96,7 +107,8 @@ impl Spec {
     pub fn file(&self) -> Option<&InputFile> {
         match self {
             Self::Random { .. } | Self::SharedPrefix { .. } | Self::MultiTurn { .. } => None,
-            Self::ShareGpt { file, .. }
+            Self::Exact { tokenizer: file, .. }
+            | Self::ShareGpt { file, .. }
             | Self::Jsonl { file, .. }
             | Self::Mooncake { file }
             | Self::BurstGpt { file }

@@ -111,7 +111,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Workload")]
     pub dataset: Option<PathBuf>,
 
-    /// Words of a prompt; nominally tokens [default: 1000]
+    /// Words of a prompt, nominally tokens; tokens with --tokenizer [default: 1000]
     #[arg(long, value_name = "N", help_heading = "Workload")]
     pub input_len: Option<u32>,
 
@@ -139,8 +139,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Workload")]
     pub think_ms: u64,
 
-    /// Tokenizer folder for exact lengths; not built in, so lengths are nominal and the server's usage counts
-    #[arg(long, value_name = "DIR", help_heading = "Workload")]
+    /// Hugging Face tokenizer.json, or its folder: random prompts get exactly their lengths in tokens
+    #[arg(long, value_name = "FILE", help_heading = "Workload")]
     pub tokenizer: Option<PathBuf>,
 
     /// Sessions: requests, or conversations [default: as many as the requirements need, at least 80]

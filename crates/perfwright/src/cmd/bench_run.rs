@@ -65,7 +65,8 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> Outcome {
             .help("name a new folder with --run-dir"));
         }
         if let Some(file) = conditions.workload.file() {
-            recording.input("inputs/dataset", &file.path)?;
+            let exact = matches!(conditions.workload, Spec::Exact { .. });
+            recording.input(if exact { "inputs/tokenizer.json" } else { "inputs/dataset" }, &file.path)?;
         }
         let taken = measure(&conditions, &access, plan, context)?;
         // A server that is gone by now states no more than it did.
@@ -210,10 +211,6 @@ fn told(answer: &BenchRun, context: &Context) -> Exit {
 
 /// What the arguments fix.
 fn conditions(args: &RunArgs) -> Result<Conditions, Diagnostic> {
-    if args.tokenizer.is_some() {
-        return Err(usage("--tokenizer is not built in")
-            .help("leave it out: lengths are nominal then, and tokens are counted by the server's usage"));
-    }
     let sla: Vec<Sla> = args
         .sla
         .iter()
@@ -275,10 +272,22 @@ fn workload(args: &RunArgs) -> Result<Spec, Diagnostic> {
         let path = args.dataset.as_deref().ok_or_else(|| usage("this --workload needs --dataset FILE"))?;
         InputFile::open(path).map_err(|e| making(&e))
     };
-    let random = |input: u32, output: u32| Spec::Random {
-        input_len: args.input_len.unwrap_or(input),
-        output_len: args.output_len.unwrap_or(output),
-        range_ratio: args.range_ratio,
+    let named =
+        args.tokenizer.as_ref().map(|t| if t.is_dir() { t.join("tokenizer.json") } else { t.clone() });
+    let tokenizer = named.as_deref().map(InputFile::open).transpose().map_err(|e| making(&e))?;
+    let of_lengths =
+        matches!(args.workload, WorkloadArg::Random | WorkloadArg::Chat | WorkloadArg::Summarize);
+    if tokenizer.is_some() && !of_lengths {
+        return Err(usage("--tokenizer makes prompts of --workload random, chat and summarize only"));
+    }
+    let random = |input: u32, output: u32| {
+        let input_len = args.input_len.unwrap_or(input);
+        let output_len = args.output_len.unwrap_or(output);
+        let range_ratio = args.range_ratio;
+        match tokenizer.clone() {
+            Some(tokenizer) => Spec::Exact { tokenizer, input_len, output_len, range_ratio },
+            None => Spec::Random { input_len, output_len, range_ratio },
+        }
     };
     let (input_len, output_len) = (args.input_len.unwrap_or(1000), args.output_len.unwrap_or(128));
     Ok(match args.workload {
