@@ -2,6 +2,7 @@
 
 use perfwright_bench::arrival::Arrival;
 use perfwright_bench::load::{Conditions, Limits, Millis, Salt};
+use perfwright_bench::measure::PathDemand;
 use perfwright_bench::workload::Spec;
 use serde_json::{Map, Value, json};
 
@@ -72,6 +73,7 @@ impl Terms {
             question: "bench ab".to_owned(),
             url: String::new(),
             endpoint: "completions".to_owned(),
+            path: PathDemand::default(),
             model: String::new(),
             workload: Spec::Random {
                 input_len: self.input_len,
