@@ -4,32 +4,31 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::disk::open_regular;
 use crate::hash::sha256_hex;
 use crate::ledger::{NO_PREVIOUS, scan};
+use crate::ledger_line::Data;
 use crate::limits::Limits;
 use crate::name::LEDGER;
 use crate::verify::report::Difference;
 
-/// One event that a procedure wrote with [`crate::RunWriter::event`].
+/// One event that a procedure wrote with [`crate::RunWriter::event`], or a file that it recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LedgerEvent {
     /// Line in the ledger, from 1.
     pub line: u64,
     /// UTC time.
     pub at: String,
-    /// The procedure's kind.
+    /// The procedure's kind; `evidence` for a file, whose data is an [`crate::Evidence`].
     pub kind: String,
     /// The procedure's data.
-    pub data: Value,
+    pub data: Data,
 }
 
 /// What a ledger holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LedgerView {
-    /// The procedure's own events, in order.
+    /// The procedure's own events and the recorded files, in order.
     pub events: Vec<LedgerEvent>,
     /// Complete lines, of any kind.
     pub lines: u64,
@@ -64,8 +63,8 @@ pub fn ledger_of(bytes: &[u8], limits: &Limits) -> LedgerView {
     let events = found
         .events
         .into_iter()
-        .filter_map(|mut event| {
-            let data = event.body.as_object_mut()?.remove("data")?;
+        .filter_map(|event| {
+            let data = event.body.data()?;
             Some(LedgerEvent { line: event.line, at: event.at, kind: event.kind, data })
         })
         .collect();
@@ -148,8 +147,13 @@ mod tests {
             assert_eq!(run.head().head, told.head);
         }
         let view = read_ledger(&dir, &Limits::default()).expect("view");
-        assert_eq!((view.events.len(), view.differences.len(), view.closed), (40, 0, false));
-        assert_eq!(view.events[7].data["n"], 7);
+        assert_eq!((view.differences.len(), view.closed), (0, false));
+        // The contract is recorded first.
+        let contract: crate::Evidence = view.events[0].data.read().expect("a record");
+        assert_eq!((view.events[0].kind.as_str(), contract.name.as_str()), ("evidence", "contract.json"));
+        let steps: Vec<_> = view.events.iter().filter(|e| e.kind == "step").collect();
+        assert_eq!((view.events.len(), steps.len()), (41, 40));
+        assert_eq!(steps[7].data.value()["n"], 7);
         assert_eq!(view.head, run.head().head);
         drop(run);
         // Attaching leaves no trace, and a watcher that fails keeps the event out.

@@ -43,6 +43,7 @@ mod hash;
 mod host;
 pub mod json;
 mod ledger;
+mod ledger_line;
 mod ledger_view;
 mod limits;
 mod lock;
@@ -65,6 +66,7 @@ pub use gate::{DuplicateGate, EvidenceError, EvidenceSet, Gate, GateResult, Regi
 pub use git::{Repo, RepoState};
 pub use hash::{is_sha256_hex, sha256_hex, sha256_of_reader};
 pub use host::{Gpu, Gpus, Host};
+pub use ledger_line::Data;
 pub use ledger_view::{LedgerEvent, LedgerView, ledger_of, ledger_tail, read_ledger};
 pub use limits::{Limits, REFERENCE_ABOVE_BYTES};
 pub use lock::{LockError, LockPlace, writer_of};
@@ -82,7 +84,7 @@ pub use share::{
     attest, check_row, pack, prove_row, seal,
 };
 pub use show::{LIST_SCHEMA, ListReport, RunState, RunSummary, SHOW_SCHEMA, ShowReport, list_runs, show};
-pub use time::{Clock, default_run_dir_name, is_timestamp, timestamp};
+pub use time::{Clock, default_run_dir_name, is_timestamp, timestamp, timestamp_ms};
 pub use verdict::Rule;
 pub use verify::report::{
     Checked, Difference, DifferenceKind, GateCheck, GateState, Interrupted, ReferenceCheck, ReferenceState,

@@ -155,7 +155,7 @@ fn look(dir: &Path, limits: &Limits, lock: &LockPlace) -> Look {
     let tail = Some((ledger.lines, ledger.head.clone())).filter(|(lines, _)| *lines > 0);
     if let Some(first) = ledger.events.first() {
         summary.started = Some(first.at.clone());
-        if let Ok(opening) = serde_json::from_value::<Opening>(first.body.clone()) {
+        if let Ok(opening) = serde_json::from_value::<Opening>(first.body.value()) {
             summary.procedure = Some(opening.procedure);
             summary.contract_sha256 = Some(opening.contract_sha256);
         }

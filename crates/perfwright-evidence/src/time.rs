@@ -85,6 +85,22 @@ pub fn timestamp(ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
+/// The milliseconds since 1970 that [`timestamp`] wrote; `None` for other text. Days are counted in years that begin in
+/// March, as in H. Hinnant, "chrono-Compatible Low-Level Date Algorithms" (2013), `days_from_civil`.
+#[must_use]
+pub fn timestamp_ms(text: &str) -> Option<i64> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
+    if !is_timestamp(text) {
+        return None;
+    }
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468;
+    let seconds = ((days * 24 + number(11, 13)?) * 60 + number(14, 16)?) * 60 + number(17, 19)?;
+    Some(seconds * 1000 + number(20, 23)?)
+}
+
 /// True for text of the form that [`timestamp`] writes; field ranges are checked, the calendar is not.
 #[must_use]
 pub fn is_timestamp(text: &str) -> bool {
@@ -137,6 +153,15 @@ mod tests {
         assert!(is_timestamp(&timestamp(1_772_368_496_789)));
         assert!(!is_timestamp("2026-13-01T00:00:00.000Z"));
         assert!(!is_timestamp("2026-01-01 00:00:00.000Z"));
+    }
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        for day in (0..40_000_i64).chain([2_932_896]) {
+            let ms = day * 86_400_000 + day * 7919 % 86_400_000;
+            assert_eq!(timestamp_ms(&timestamp(ms)), Some(ms), "{}", timestamp(ms));
+        }
+        assert_eq!(timestamp_ms("2026-01-02"), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use perfwright_evidence::{EvidenceSet, Finished, Gate, GateResult, Outcome, Rule
 
 use crate::error::LoopError;
 use crate::event::Event;
-use crate::journal::{Journal, read_campaign};
+use crate::journal::{Journal, checked_ledger, events_of};
 use crate::state::Phase;
 use crate::transition::replay;
 
@@ -76,7 +76,7 @@ impl Journal {
     /// # Errors
     /// Writing failed; the campaign can be closed again.
     pub fn close(mut self) -> Result<Finished, LoopError> {
-        let events = read_campaign(self.run.dir(), None)?.events;
+        let events = events_of(&checked_ledger(self.run.dir(), None)?).collect::<Result<Vec<_>, _>>()?;
         let bytes = serde_json::to_vec_pretty(&events).unwrap_or_default();
         self.keep(EVENTS, &bytes, "application/json")?;
         let report = crate::report::markdown(&self.state, &self.spec);

@@ -54,6 +54,9 @@ pub enum LoopError {
     /// The command does not fit the state.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// What was asked for needs a campaign that is done.
+    #[error("{0}")]
+    NotDone(String),
     /// A precondition of starting does not hold.
     #[error("{0}")]
     Precondition(String),
@@ -77,6 +80,7 @@ impl LoopError {
         match self {
             Self::None(_) | Self::UnderWay(_) | Self::Person(_) => 2,
             Self::Precondition(_) => 3,
+            Self::NotDone(_) => 1,
             Self::Refused(_) => 2,
             Self::Tampered(_) | Self::Replay { .. } => 6,
             Self::Plan(_) => 4,

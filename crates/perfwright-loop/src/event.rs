@@ -96,6 +96,43 @@ impl GateLine {
     }
 }
 
+/// When a gate was evaluated. Times count from the beginning of the judgement, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateTime {
+    /// The gate's id.
+    pub id: String,
+    /// When its evaluation began.
+    pub start_ms: u64,
+    /// How long it took.
+    pub wall_ms: u64,
+    /// The command that it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<ChildTime>,
+}
+
+/// When a gate's command ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChildTime {
+    /// When it began, from the beginning of the judgement.
+    pub start_ms: u64,
+    /// How long it took.
+    pub wall_ms: u64,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// Memory in use on one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceMemory {
+    /// Number on this machine.
+    pub index: u32,
+    /// Bytes in use.
+    pub used_bytes: u64,
+}
+
 /// What a reviewer asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -182,6 +219,9 @@ pub enum Event {
         pid_start: u64,
         /// What it starts from.
         mark: Mark,
+        /// Memory in use before it; empty where no tool tells.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        devices: Vec<DeviceMemory>,
     },
     /// The executor says that it is done, or was ended.
     ExecutorEnded {
@@ -202,6 +242,9 @@ pub enum Event {
         gates: Vec<GateLine>,
         /// How long it took.
         wall_ms: u64,
+        /// When each of them was evaluated.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        times: Vec<GateTime>,
     },
     /// A reviewer works.
     ReviewStarted {
@@ -284,6 +327,27 @@ impl Event {
             Self::Raised { .. } => "raised",
             Self::Cancelled { .. } => "cancelled",
             Self::Reopened { .. } => "reopened",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_earlier_versions_read() {
+        let mark = r#"{"commit":"c","tree":"t"}"#;
+        for (text, empty) in [
+            (
+                format!(r#"{{"attempt":1,"mark":{mark},"pid":1,"pid_start":1,"type":"executor_started"}}"#),
+                "devices",
+            ),
+            (format!(r#"{{"gates":[],"mark":{mark},"type":"judged","wall_ms":1}}"#), "times"),
+        ] {
+            let event: Event = serde_json::from_str(&text).expect("an event");
+            let again = serde_json::to_string(&event).expect("JSON");
+            assert!(!again.contains(empty), "{again}");
         }
     }
 }

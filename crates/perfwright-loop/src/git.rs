@@ -151,7 +151,7 @@ pub(crate) fn refs(root: &Path, under: &str) -> Result<Vec<(String, String)>, Gi
 
 /// Whether `a` is `b` or an ancestor of it; false also where one is unknown.
 pub(crate) fn is_ancestor(root: &Path, a: &str, b: &str) -> bool {
-    git(root, &["merge-base", "--is-ancestor", a, b]).is_ok()
+    a == b || git(root, &["merge-base", "--is-ancestor", a, b]).is_ok()
 }
 
 /// A copy of the commit in `to`, with history, that shares nothing writable with the repository's own files but the

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use perfwright_evidence::json::{JsonLimits, read};
 use perfwright_evidence::{
-    Basis, CONTRACT, Clock, EvidenceMeta, Host, Limits, LockError, LockPlace, RunError, RunSpec, RunWriter,
-    read_ledger, sha256_hex,
+    Basis, CONTRACT, Clock, EvidenceMeta, Host, LedgerView, Limits, LockError, LockPlace, RunError, RunSpec,
+    RunWriter, read_ledger, sha256_hex,
 };
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::event::Event;
 use crate::registry::{HEAD_SCHEMA, HeadFile, Registry};
 use crate::spec::Spec;
 use crate::state::State;
-use crate::transition::{apply, replay};
+use crate::transition::{advance, apply};
 
 /// Kind of our ledger events.
 pub(crate) const KIND: &str = "loop";
@@ -44,13 +44,14 @@ pub struct Surroundings {
 /// Why a campaign's records are not whole, or what they say.
 pub(crate) struct Read {
     pub(crate) state: State,
-    pub(crate) events: Vec<Event>,
+    /// The newest event.
+    pub(crate) last: Option<Event>,
     pub(crate) spec: Spec,
     pub(crate) plan: Vec<u8>,
 }
 
-/// Reads a campaign's run folder without writing, and checks its ledger against the head outside, where there is one.
-pub(crate) fn read_campaign(run_dir: &Path, head: Option<&HeadFile>) -> Result<Read, LoopError> {
+/// The ledger of a campaign, whole and ending where the head outside says, where there is one.
+pub(crate) fn checked_ledger(run_dir: &Path, head: Option<&HeadFile>) -> Result<LedgerView, LoopError> {
     let view = read_ledger(run_dir, &Limits::default()).map_err(|e| LoopError::io(run_dir, e))?;
     if let Some(first) = view.differences.first() {
         return Err(LoopError::Tampered(format!("{}: {}", first.place, first.detail)));
@@ -66,22 +67,40 @@ pub(crate) fn read_campaign(run_dir: &Path, head: Option<&HeadFile>) -> Result<R
             )));
         }
     }
-    let mut events = Vec::new();
-    for event in view.events.into_iter().filter(|e| e.kind == KIND) {
-        let line = event.line;
-        let event_read: Event = serde_json::from_value(event.data).map_err(|e| {
-            LoopError::Tampered(format!("line {line} of the ledger is no event of a campaign: {e}"))
-        })?;
-        events.push(event_read);
+    Ok(view)
+}
+
+/// Reads a campaign's run folder without writing.
+pub(crate) fn read_campaign(run_dir: &Path, head: Option<&HeadFile>) -> Result<Read, LoopError> {
+    read_checked(run_dir, &checked_ledger(run_dir, head)?)
+}
+
+/// As [`read_campaign`], with a ledger that was checked.
+pub(crate) fn read_checked(run_dir: &Path, view: &LedgerView) -> Result<Read, LoopError> {
+    let mut state = State::new();
+    let mut last = None;
+    // One event at a time: a long campaign is never held as a whole.
+    for (at, event) in events_of(view).enumerate() {
+        let event = event?;
+        advance(&mut state, &event).map_err(|source| LoopError::Replay { at, source })?;
+        last = Some(event);
     }
-    let state = replay(&events).map_err(|(at, source)| LoopError::Replay { at, source })?;
     let path = run_dir.join(CONTRACT);
     let bytes = fs::read(&path).map_err(|e| LoopError::io(&path, e))?;
     let spec: Spec = serde_json::from_slice(&bytes)
         .map_err(|e| LoopError::Tampered(format!("{}: {e}", path.display())))?;
     let plan_path = run_dir.join("plan.md");
     let plan = fs::read(&plan_path).map_err(|e| LoopError::io(&plan_path, e))?;
-    Ok(Read { state, events, spec, plan })
+    Ok(Read { state, last, spec, plan })
+}
+
+/// The campaign's events in a ledger.
+pub(crate) fn events_of(view: &LedgerView) -> impl Iterator<Item = Result<Event, LoopError>> {
+    view.events.iter().filter(|e| e.kind == KIND).map(|event| {
+        event.data.read().map_err(|e| {
+            LoopError::Tampered(format!("line {} of the ledger is no event of a campaign: {e}", event.line))
+        })
+    })
 }
 
 /// A campaign that this process writes. The run folder's lock is held for as long as the value lives.
@@ -92,6 +111,8 @@ pub struct Journal {
     pub(crate) plan: Vec<u8>,
     pub(crate) registry: Registry,
     pub(crate) head: Rc<RefCell<HeadFile>>,
+    /// Where programs are looked for.
+    pub(crate) path: String,
     fault: Rc<RefCell<Option<u64>>>,
 }
 
@@ -226,7 +247,12 @@ impl Journal {
             count_down(&kill);
             Ok(())
         });
-        Self { run, state, spec, plan, registry, head, fault }
+        let path = surroundings
+            .env
+            .iter()
+            .find(|(name, _)| name == "PATH")
+            .map_or_else(String::new, |(_, v)| v.clone());
+        Self { run, state, spec, plan, registry, head, path, fault }
     }
 
     /// Brings the head outside in line with the ledger after a kill between the two, and with the state.

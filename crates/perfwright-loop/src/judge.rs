@@ -56,14 +56,17 @@ impl Journal {
             mark: &mark,
             scratch: &scratch,
             session,
+            path: &self.path,
+            since,
+            seen: std::cell::OnceCell::new(),
         };
-        let (gates, kept) = evaluate(&scene)?;
+        let (gates, times, kept) = evaluate(&scene)?;
         let (round, attempt) = (self.state.round, self.state.events);
         for (name, bytes) in kept {
             self.keep(&format!("rounds/{round}/gates-{attempt}/{name}"), &bytes, "text/plain")?;
         }
         let wall_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.append(&Event::Judged { mark, gates, wall_ms })?;
+        self.append(&Event::Judged { mark, gates, wall_ms, times })?;
         if self.spec.driver == crate::event::Driver::Owner {
             child::end_marked(&self.spec.campaign);
         }

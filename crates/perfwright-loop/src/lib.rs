@@ -35,7 +35,10 @@ mod tests;
 pub use child::MARKER;
 pub use close::GATES;
 pub use error::LoopError;
-pub use event::{Driver, Ended, Event, GateLine, Mark, OnFail, Progress, ReviewResult, ReviewVerdict};
+pub use event::{
+    ChildTime, DeviceMemory, Driver, Ended, Event, GateLine, GateTime, Mark, OnFail, Progress, ReviewResult,
+    ReviewVerdict,
+};
 pub use gates::{GateSpec, Kind, Resolved, builtin, resolve};
 pub use git::GitError;
 pub use hook::{CLAIM, HookAnswer, HookCall, HookEvent, hook};
@@ -43,7 +46,10 @@ pub use import::{GATES as IMPORT_GATES, IMPORT_SCHEMA, Imported, import};
 pub use journal::{Journal, PROCEDURE, Surroundings};
 pub use limits::{HOST_BLOCK_CAP, Limits, duration_ms};
 pub use registry::{HeadFile, Look, Registry, Word};
-pub use report::{STATUS_SCHEMA, Standing, Status, Verdict, document, status};
+pub use report::{
+    Account, CHANGE_SCHEMA, Chain, Change, Cited, Lane, Moment, Recorded, STATUS_SCHEMA, Sentence, Span,
+    Standing, Status, Verdict, account, change, change_text, document, page, run_lanes, status, timeline,
+};
 pub use review::{Answer, BUNDLE_SCHEMA, Bundle, REVIEW_SCHEMA, answer_schema};
 pub use spec::{SPEC_SCHEMA, Spec};
 pub use start::{StartOptions, read_plan, start};

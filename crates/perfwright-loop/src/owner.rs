@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::child::{self, Job, MARKER, end_left_over, start_ticks};
 use crate::error::LoopError;
 use crate::event::{Ended, Event};
-use crate::gates::{SessionFacts, available};
+use crate::gates::{SessionFacts, available, device_memory};
 use crate::git;
 use crate::journal::Journal;
 use crate::limits::Limits;
@@ -147,10 +147,11 @@ impl Journal {
             timeout: Duration::from_secs(self.spec.executor_timeout_s),
             scratch: &scratch,
         };
+        let devices = device_memory(&self.spec, &self.path).unwrap_or_default();
         let started = child::start(&job)?;
         let pid = started.pid();
         let pid_start = start_ticks(pid).unwrap_or(0);
-        self.append(&Event::ExecutorStarted { attempt, pid, pid_start, mark })?;
+        self.append(&Event::ExecutorStarted { attempt, pid, pid_start, mark, devices })?;
         let ran = started.wait(KEPT);
         let round = self.state.round;
         self.keep(&format!("rounds/{round}/executor-{attempt}.out"), &ran.out, "text/plain")?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Driver, GateLine, Mark};
+use crate::event::{DeviceMemory, Driver, GateLine, Mark};
 use crate::limits::Limits;
 use crate::usage::Usage;
 
@@ -183,6 +183,8 @@ pub struct State {
     pub clean: Option<Mark>,
     /// A command of ours at work.
     pub running: Option<Running>,
+    /// The least memory in use on each device before an attempt; empty where no tool tells.
+    pub devices: Vec<DeviceMemory>,
     /// What everything cost.
     pub usage: Usage,
     /// Of that, the executor: what a session's transcript is compared with.
@@ -229,6 +231,7 @@ impl State {
             last_tree: None,
             clean: None,
             running: None,
+            devices: Vec::new(),
             usage: Usage::default(),
             executor_usage: Usage::default(),
             rounds: BTreeMap::new(),

@@ -48,14 +48,19 @@ pub fn apply(state: &State, event: &Event) -> Result<State, Refused> {
 pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<State, (usize, Refused)> {
     let mut state = State::new();
     for (n, event) in events.into_iter().enumerate() {
-        // In place: a refused event ends the replay, so nobody sees what it left half done.
-        if let Err(why) = step(&mut state, event) {
-            let (phase, at) = (state.phase.name(), format!("{:?}", state.step).to_lowercase());
-            return Err((n, Refused { event: event.name(), phase, step: at, why }));
-        }
-        state.events += 1;
+        advance(&mut state, event).map_err(|refused| (n, refused))?;
     }
     Ok(state)
+}
+
+/// As [`apply`], in place: after a refusal the state is half done and of no use, so whoever replays stops there.
+pub(crate) fn advance(state: &mut State, event: &Event) -> Result<(), Refused> {
+    if let Err(why) = step(state, event) {
+        let (phase, at) = (state.phase.name(), format!("{:?}", state.step).to_lowercase());
+        return Err(Refused { event: event.name(), phase, step: at, why });
+    }
+    state.events += 1;
+    Ok(())
 }
 
 fn step(s: &mut State, event: &Event) -> Result<(), &'static str> {
@@ -76,12 +81,19 @@ fn step(s: &mut State, event: &Event) -> Result<(), &'static str> {
             need(s.session.is_none(), "another session has claimed it")?;
             s.session = Some(Session { id: session.clone(), host: host.clone() });
         }
-        Event::ExecutorStarted { attempt, pid, pid_start, mark } => {
+        Event::ExecutorStarted { attempt, pid, pid_start, mark, devices } => {
             active(s, Step::Execute)?;
             need(s.running.is_none(), "a command is at work")?;
             need(*attempt == s.attempts + 1, "attempts are counted one by one")?;
             s.attempts = *attempt;
             s.running = Some(running("executor", *attempt, *pid, *pid_start, mark));
+            // The least of all attempts: what one of them left behind is not where the next one starts from.
+            for device in devices {
+                match s.devices.iter_mut().find(|d| d.index == device.index) {
+                    Some(known) => known.used_bytes = known.used_bytes.min(device.used_bytes),
+                    None => s.devices.push(device.clone()),
+                }
+            }
         }
         Event::ExecutorEnded { attempt, ended, usage, wall_ms } => {
             active(s, Step::Execute)?;
@@ -98,7 +110,7 @@ fn step(s: &mut State, event: &Event) -> Result<(), &'static str> {
             }
             charge(s, &cost);
         }
-        Event::Judged { mark, gates, wall_ms } => {
+        Event::Judged { mark, gates, wall_ms, times: _ } => {
             active(s, Step::Gates)?;
             s.gates.clone_from(gates);
             s.judged = Some(mark.clone());

@@ -31,6 +31,20 @@ impl Cell {
         Self::Text(value.into())
     }
 
+    /// A value of an enumeration as the word that it is stored as; other values as JSON.
+    pub fn word(value: &impl Serialize) -> Self {
+        serde_json::to_value(value).map_or(Self::Empty, |value| Self::json(Some(&value)))
+    }
+
+    /// A JSON value: text without its quotation marks, everything else as it is written.
+    pub fn json(value: Option<&serde_json::Value>) -> Self {
+        match value {
+            None => Self::Empty,
+            Some(serde_json::Value::String(text)) => Self::text(text),
+            Some(other) => Self::text(other.to_string()),
+        }
+    }
+
     /// A count. A count beyond `i64::MAX` keeps its digits as text rather than being clamped.
     pub fn count(value: u64) -> Self {
         i64::try_from(value).map_or_else(|_| Self::Text(value.to_string()), Self::Int)

@@ -33,17 +33,32 @@ pub struct Column {
     /// The text is literal (a kernel name, a path, a command): Markdown sets it as code.
     #[serde(skip)]
     pub code: bool,
+    /// The text names a file beside a page: HTML makes a link of it.
+    #[serde(skip)]
+    pub link: bool,
 }
 
 impl Column {
     /// A column of words.
     pub fn text(key: impl Into<Cow<'static, str>>, label: impl Into<Cow<'static, str>>) -> Self {
-        Self { key: key.into(), label: label.into(), align: Align::Left, unit: None, code: false }
+        Self {
+            key: key.into(),
+            label: label.into(),
+            align: Align::Left,
+            unit: None,
+            code: false,
+            link: false,
+        }
     }
 
     /// A column of literal text: names, paths, commands.
     pub fn code(key: impl Into<Cow<'static, str>>, label: impl Into<Cow<'static, str>>) -> Self {
         Self { code: true, ..Self::text(key, label) }
+    }
+
+    /// A column of names of files, relative to where a page lies.
+    pub fn link(key: impl Into<Cow<'static, str>>, label: impl Into<Cow<'static, str>>) -> Self {
+        Self { link: true, ..Self::code(key, label) }
     }
 
     /// A column of numbers of any kind.

@@ -14,6 +14,7 @@ pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod hook;
 pub(crate) mod lab;
+mod loop_report;
 pub(crate) mod loops;
 pub(crate) mod man;
 pub(crate) mod markdown_help;

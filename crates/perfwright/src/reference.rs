@@ -53,6 +53,7 @@ pub fn schemas() -> Vec<(String, String)> {
             schemars::schema_for!(perfwright_bench::search::dry::DryRun),
         ),
         ("perfwright.bench-row.v1.json", schemars::schema_for!(perfwright_bench::rows::Row)),
+        ("perfwright.loop-change.v1.json", schemars::schema_for!(perfwright_loop::Change)),
         ("perfwright.loop-contract.v1.json", schemars::schema_for!(perfwright_loop::Spec)),
         ("perfwright.loop-goal.v1.json", schemars::schema_for!(perfwright_loop::plan::GoalText)),
         ("perfwright.loop-import.v1.json", schemars::schema_for!(perfwright_loop::Imported)),

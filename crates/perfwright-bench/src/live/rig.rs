@@ -149,10 +149,12 @@ impl<'a> Rig<'a> {
     pub(super) fn stop(&mut self, journal: &mut Journal) -> Result<(), SearchError> {
         let Some(server) = self.server.take() else { return Ok(()) };
         let (number, ready_s, argv) = (server.number, server.ready_s, server.argv.clone());
+        let since = server.since;
         let (stopped, port_is_free, log) = server.end().map_err(|e| process(&e))?;
         let facts = json!({
             "command": render::shlex::join(&argv),
             "ready_s": ready_s,
+            "up_s": since.elapsed().as_secs_f64(),
             "stopped": stopped,
             "port_is_free": port_is_free,
         });

@@ -31,6 +31,8 @@ pub(super) struct Server<'c> {
     pub port: u16,
     /// Seconds until it was ready.
     pub ready_s: f64,
+    /// When it was started.
+    pub since: Instant,
     pub reader: Reader<'c>,
     pub digest: Digest,
     child: Child,
@@ -72,6 +74,7 @@ pub(super) fn start<'c>(
     stop: &AtomicBool,
 ) -> Result<Started<'c>, ProcessError> {
     let (mut reader, mut digest) = (Reader::new(catalog), Digest::new());
+    let since = Instant::now();
     let mut child = Child::start(&order.launch, &order.log)?;
     let mut asked = Instant::now();
     let waited = child.wait_ready(limit, |bytes| {
@@ -98,6 +101,7 @@ pub(super) fn start<'c>(
                 argv,
                 port,
                 ready_s,
+                since,
                 reader,
                 digest,
                 child,

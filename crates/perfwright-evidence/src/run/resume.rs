@@ -45,7 +45,7 @@ impl RunWriter {
         let Integrity { mut report, ledger, evidence, .. } =
             integrity(dir, &spec.limits).map_err(|_| RunError::NotARun(dir.to_owned()))?;
         let first = ledger.events.first().filter(|e| e.kind == "open");
-        let opening = first.and_then(|e| serde_json::from_value::<Opening>(e.body.clone()).ok());
+        let opening = first.and_then(|e| serde_json::from_value::<Opening>(e.body.value()).ok());
         if report.status == Status::Tampered {
             report.left_off += report.differences.len().saturating_sub(spec.limits.max_differences) as u64;
             report.differences.truncate(spec.limits.max_differences);

@@ -68,7 +68,7 @@ pub(super) struct Intact {
 pub(super) fn intact(dir: &Path, limits: &Limits) -> Result<Intact, ShareError> {
     let Integrity { report, ledger, manifest, .. } = integrity(dir, limits)?;
     let closing = ledger.closed.as_ref().and(ledger.events.last());
-    let manifest_sha256 = closing.and_then(|e| e.body["manifest_sha256"].as_str()).map(str::to_owned);
+    let manifest_sha256 = closing.and_then(|e| e.body.value()["manifest_sha256"].as_str().map(str::to_owned));
     let broken = report.differences.iter().find(|d| d.kind.exit_code() == 6);
     if let (None, Some(manifest), Some(manifest_sha256), Some(head)) =
         (broken, manifest, manifest_sha256, report.head)

@@ -77,7 +77,7 @@ impl Forge {
         let ledger = scan(&files.remove(LEDGER).expect("a ledger"), &limits);
         assert_eq!(ledger.differences, []);
         Self {
-            events: ledger.events.into_iter().map(|e| (e.at, e.body)).collect(),
+            events: ledger.events.into_iter().map(|e| (e.at, e.body.value())).collect(),
             manifest: files.remove(MANIFEST).map(|bytes| serde_json::from_slice(&bytes).expect("JSON")),
             files,
             before_hash: Box::new(|_, _| {}),

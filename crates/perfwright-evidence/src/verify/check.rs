@@ -54,7 +54,7 @@ pub(crate) fn integrity(dir: &Path, limits: &Limits) -> Result<Integrity, Verify
     report.differences.extend(ledger.differences.iter().cloned());
     report.checked.events = ledger.lines;
     report.head = (ledger.lines > 0).then(|| ledger.head.clone());
-    let opening = ledger.events.first().filter(|e| e.kind == "open").map(|e| &e.body);
+    let opening = ledger.events.first().filter(|e| e.kind == "open").map(|e| e.body.value());
     if let Some(opening) = opening {
         let text = |key: &str| opening[key].as_str().map(str::to_owned);
         report.procedure = text("procedure");
@@ -128,7 +128,7 @@ pub(crate) fn read_limited(file: impl Read, limit: u64) -> io::Result<Vec<u8>> {
 fn recorded_evidence(ledger: &Scan, report: &mut VerifyReport) -> Vec<Evidence> {
     let mut recorded = Vec::new();
     for event in ledger.events.iter().filter(|e| e.kind == "evidence") {
-        match serde_json::from_value::<Evidence>(event.body["evidence"].clone()) {
+        match serde_json::from_value::<Evidence>(event.body.value()["evidence"].take()) {
             Ok(entry) => recorded.push(entry),
             Err(error) => {
                 let place = format!("{LEDGER}:{}", event.line);

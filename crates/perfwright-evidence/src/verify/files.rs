@@ -41,7 +41,7 @@ pub(super) fn check_files(
         report.differences.push(Difference::new(DifferenceKind::NotRegular, name.clone(), *what));
     }
     let last = ledger.events.last().filter(|e| e.kind == "evidence" && !closed);
-    let last = last.and_then(|e| e.body["evidence"]["name"].as_str());
+    let last = last.and_then(|e| e.body.value()["evidence"]["name"].as_str().map(str::to_owned));
     let mut seen = BTreeSet::new();
     for entry in evidence {
         let mut differ =
@@ -68,7 +68,7 @@ pub(super) fn check_files(
         }
         match check_file(dir, limits, entry, report) {
             Err(error) if is_missing(&error) => {
-                if last == Some(entry.name.as_str()) && pending(dir, entry) {
+                if last.as_deref() == Some(entry.name.as_str()) && pending(dir, entry) {
                     unfinished.pending = Some(entry.name.clone());
                 } else if !planted(Fault::AcceptMissingFile) {
                     let detail = "recorded, but not there";

@@ -101,8 +101,9 @@ pub(super) fn read_manifest(
 fn disagreements(value: &Value, manifest: &Manifest, ledger: &Scan, recorded: &[Evidence]) -> Vec<String> {
     let mut details = Vec::new();
     if let Some(first) = ledger.events.first() {
+        let body = first.body.value();
         for key in Opening::SHARED.into_iter().filter(|key| *key != "contract_sha256") {
-            if value[key] != first.body[key] {
+            if value[key] != body[key] {
                 details.push(format!("{key} differs from the first event"));
             }
         }

@@ -1,13 +1,16 @@
 //! Evaluating the gates of a round in their order.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use perfwright_evidence::{GateResult, Outcome};
 
 use super::catalogue::{Kind, Resolved};
 use super::{files, machine, push, resources, tree};
 use crate::error::LoopError;
-use crate::event::{GateLine, Mark};
+use crate::event::{ChildTime, GateLine, GateTime, Mark};
+use crate::git;
 use crate::spec::Spec;
 use crate::state::State;
 
@@ -31,9 +34,29 @@ pub(crate) struct Scene<'a> {
     pub(crate) mark: &'a Mark,
     pub(crate) scratch: &'a Path,
     pub(crate) session: &'a SessionFacts,
+    /// Where programs are looked for.
+    pub(crate) path: &'a str,
+    /// When the judgement began.
+    pub(crate) since: Instant,
+    /// What [`Scene::uncommitted`] found.
+    pub(crate) seen: OnceCell<Vec<String>>,
 }
 
 impl Scene<'_> {
+    /// Paths that are changed or untracked, asked for once: for gates that run nothing, so that nothing of ours lies
+    /// between one's look and the next one's.
+    pub(super) fn uncommitted(&self) -> Result<&[String], LoopError> {
+        if self.seen.get().is_none() {
+            let _ = self.seen.set(git::changed(self.root, &self.ours())?);
+        }
+        Ok(self.seen.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// Milliseconds since the judgement began.
+    pub(super) fn now_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Folders of ours that may lie untracked in the work tree.
     pub(crate) fn ours(&self) -> Vec<PathBuf> {
         let mut ours = vec![self.run_dir.to_owned()];
@@ -44,14 +67,23 @@ impl Scene<'_> {
     }
 }
 
-/// A gate's outputs besides its result: names and bytes for the run folder.
-pub(crate) type Kept = Vec<(String, Vec<u8>)>;
+/// A gate's outputs besides its result.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Names and bytes for the run folder.
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    /// The command that it ran.
+    pub(super) child: Option<ChildTime>,
+}
+
+/// What the gates say, when each was evaluated, and names and bytes for the run folder.
+pub(crate) type Evaluated = (Vec<GateLine>, Vec<GateTime>, Vec<(String, Vec<u8>)>);
 
 /// Evaluates every gate of the phase. After one that refuses because of form, gates that run commands are left out:
 /// they would measure a tree that is not going to be judged.
-pub(crate) fn evaluate(scene: &Scene) -> Result<(Vec<GateLine>, Kept), LoopError> {
+pub(crate) fn evaluate(scene: &Scene) -> Result<Evaluated, LoopError> {
     let mut lines: Vec<GateLine> = Vec::new();
-    let mut kept = Kept::new();
+    let (mut times, mut files) = (Vec::new(), Vec::new());
     let phase = scene.state.phase;
     let due = |g: &&Resolved| g.phases.is_empty() || g.phases.contains(&phase);
     let (form, machine): (Vec<&Resolved>, Vec<&Resolved>) =
@@ -61,6 +93,8 @@ pub(crate) fn evaluate(scene: &Scene) -> Result<(Vec<GateLine>, Kept), LoopError
         machine.into_iter().partition(|g| g.kind == Kind::CleanUp);
     for gate in form.into_iter().chain(machine).chain(last) {
         let refused = lines.iter().any(GateLine::refuses);
+        let mut kept = Kept::default();
+        let start_ms = scene.now_ms();
         let result = if let Some(why) = &gate.off {
             GateResult::not_applicable(format!("switched off by the plan: {why}"))
         } else if gate.kind.is_machine() && refused {
@@ -69,8 +103,11 @@ pub(crate) fn evaluate(scene: &Scene) -> Result<(Vec<GateLine>, Kept), LoopError
             one(scene, gate, &mut kept)?
         };
         lines.push(line(gate, result));
+        let wall_ms = scene.now_ms().saturating_sub(start_ms);
+        times.push(GateTime { id: gate.id.clone(), start_ms, wall_ms, child: kept.child });
+        files.extend(kept.files);
     }
-    Ok((lines, kept))
+    Ok((lines, times, files))
 }
 
 fn line(gate: &Resolved, result: GateResult) -> GateLine {

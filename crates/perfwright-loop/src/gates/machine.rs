@@ -12,7 +12,7 @@ use super::catalogue::Resolved;
 use super::evaluate::{Kept, Scene};
 use crate::child::{Job, MARKER, Ran, run};
 use crate::error::LoopError;
-use crate::event::Ended;
+use crate::event::{ChildTime, Ended};
 use crate::git;
 use crate::plan::Where;
 
@@ -97,9 +97,11 @@ fn go(scene: &Scene, gate: &Resolved, kept: &mut Kept) -> Result<Ran, LoopError>
         timeout: Duration::from_secs(gate.timeout_s),
         scratch: &scratch.join("streams"),
     };
+    let start_ms = scene.now_ms();
     let ran = run(&job, KEPT)?;
-    kept.push((format!("{}.out", gate.id), ran.out.clone()));
-    kept.push((format!("{}.err", gate.id), ran.err.clone()));
+    kept.child = Some(ChildTime { start_ms, wall_ms: ran.wall_ms, ended: ran.ended });
+    kept.files.push((format!("{}.out", gate.id), ran.out.clone()));
+    kept.files.push((format!("{}.err", gate.id), ran.err.clone()));
     drop(copy);
     let _ = fs::remove_dir_all(&scratch);
     Ok(ran)
@@ -146,8 +148,9 @@ fn answer(bytes: &[u8]) -> Option<Value> {
 
 /// The command's verdict is a pass, and it states the locked contract.
 ///
-/// The answer is an object with `verdict` (a word, or an object with `outcome`) and `contract_sha256`. Exit code 0 is
-/// a pass, 1 the answer no, 3 a measurement that cannot be trusted.
+/// The answer is an object with `verdict` (a word, or an object with `outcome`), `contract_sha256`, and where a number
+/// came of it `measured` (alone, or an object with `estimate`, `low` and `high`) and `threshold`. Exit code 0 is a pass, 1
+/// the answer no, 3 a measurement that cannot be trusted.
 pub(super) fn benchmark(scene: &Scene, gate: &Resolved, kept: &mut Kept) -> Result<GateResult, LoopError> {
     let ran = go(scene, gate, kept)?;
     let Some(value) = answer(&ran.out).filter(Value::is_object) else {
@@ -169,13 +172,15 @@ pub(super) fn benchmark(scene: &Scene, gate: &Resolved, kept: &mut Kept) -> Resu
                 .threshold(locked));
         }
     }
-    Ok(match (ran.ended, verdict) {
-        (Ended::Exit(0), "pass" | "better" | "proven") => {
-            GateResult::pass(format!("verdict {verdict}")).measured(value["measured"].clone())
-        }
+    let result = match (ran.ended, verdict) {
+        (Ended::Exit(0), "pass" | "better" | "proven") => GateResult::pass(format!("verdict {verdict}")),
         (Ended::Exit(3), _) => GateResult::hard_stop(format!("verdict {verdict}: not trustworthy")),
         (ended, verdict) => GateResult::fail(format!("verdict {verdict}, {}", how(ended))),
-    })
+    };
+    // A gap that was not closed is measured as well as one that was.
+    let result = result.measured(value["measured"].clone());
+    let Some(threshold) = value["threshold"].as_f64() else { return Ok(result) };
+    Ok(result.threshold(threshold))
 }
 
 /// A number in the command's JSON answer, or in a file, reaches its threshold.

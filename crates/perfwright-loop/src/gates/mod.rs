@@ -13,4 +13,4 @@ pub(crate) use evaluate::{Scene, SessionFacts, evaluate};
 pub(crate) use files::hash_of;
 pub(crate) use machine::{Copy, make_read_only};
 pub(crate) use push::remote_refs;
-pub(crate) use resources::available;
+pub(crate) use resources::{available, device_memory};

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use perfwright_evidence::GateResult;
-use perfwright_process::listeners;
+use perfwright_process::{GpuProbe, listeners, probe_gpus};
 
 use super::evaluate::Scene;
 use crate::child::{Job, marked, run};
 use crate::error::LoopError;
-use crate::event::Ended;
+use crate::event::{DeviceMemory, Driver, Ended};
 use crate::git;
 use crate::plan::Resources;
 use crate::spec::Spec;
@@ -84,7 +84,58 @@ pub(super) fn gate(spec: &Spec, root: &Path, scratch: &Path) -> GateResult {
     }
 }
 
-/// No process of the campaign, no listener on its ports, no change of the tree since it was judged.
+/// A device may hold this much more than before a round: drivers keep some themselves, while the least that a process
+/// with a CUDA context holds is several times as much.
+const DEVICE_SLACK: u64 = 64 << 20;
+
+/// Memory in use on each device as the vendors' tools state it, or why nobody states it. In a session's hooks only a
+/// plan that asks for GPUs pays for the question.
+pub(crate) fn device_memory(spec: &Spec, path: &str) -> Result<Vec<DeviceMemory>, String> {
+    if spec.driver != Driver::Owner && spec.resources.as_ref().is_none_or(|r| r.gpus == 0) {
+        return Err("the plan asks for no GPU".to_owned());
+    }
+    in_use(probe_gpus(path))
+}
+
+fn in_use(probe: GpuProbe) -> Result<Vec<DeviceMemory>, String> {
+    let known: Vec<DeviceMemory> = probe
+        .devices
+        .iter()
+        .filter_map(|d| Some(DeviceMemory { index: d.index, used_bytes: d.used_bytes? }))
+        .collect();
+    if known.is_empty() {
+        return Err(probe.reason.unwrap_or_else(|| "no tool states the memory in use".to_owned()));
+    }
+    Ok(known)
+}
+
+/// What a round left on devices: the first that holds more than before any round; else a few words on what was seen.
+fn held(before: &[DeviceMemory], now: Result<Vec<DeviceMemory>, String>) -> Result<String, String> {
+    let now = match now {
+        Ok(now) => now,
+        Err(why) if before.is_empty() => return Ok(format!("device memory not applicable: {why}")),
+        Err(why) => return Err(format!("device memory was known before the round and is not now: {why}")),
+    };
+    if before.is_empty() {
+        return Ok("device memory not applicable: it was not known before the round".to_owned());
+    }
+    for device in before {
+        let Some(after) = now.iter().find(|d| d.index == device.index) else {
+            return Err(format!("device {} is gone", device.index));
+        };
+        let more = after.used_bytes.saturating_sub(device.used_bytes);
+        if more > DEVICE_SLACK {
+            return Err(format!(
+                "device {} holds {} MiB more than before the round",
+                device.index,
+                more >> 20
+            ));
+        }
+    }
+    Ok(format!("memory of {} devices as before", before.len()))
+}
+
+/// No process of the campaign, no listener on its ports, no memory held on devices, no change of the tree since it was judged.
 pub(super) fn clean_up(scene: &Scene) -> Result<GateResult, LoopError> {
     let left = marked(&scene.spec.campaign);
     // A session is itself a process of the campaign; only what commands of ours left behind is counted there.
@@ -99,13 +150,17 @@ pub(super) fn clean_up(scene: &Scene) -> Result<GateResult, LoopError> {
             return Ok(GateResult::fail(format!("something listens on port {port}")).measured(*port));
         }
     }
+    let devices = match held(&scene.state.devices, device_memory(scene.spec, scene.path)) {
+        Ok(devices) => devices,
+        Err(why) => return Ok(GateResult::fail(why)),
+    };
     let now = git::mark(scene.root)?;
     if now != *scene.mark {
         return Ok(GateResult::fail("HEAD moved while the gates ran").measured(now.commit));
     }
     let changed = git::changed(scene.root, &scene.ours())?;
     Ok(match changed.first() {
-        None => GateResult::pass("nothing is left").measured(0),
+        None => GateResult::pass(format!("nothing is left; {devices}")).measured(0),
         Some(first) => {
             GateResult::fail(format!("the tree is not as it was: {first:?}")).measured(changed.len())
         }
@@ -115,6 +170,30 @@ pub(super) fn clean_up(scene: &Scene) -> Result<GateResult, LoopError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_a_round_leaves_on_a_device_is_seen() {
+        let devices = |used: &[u64]| {
+            let list = used.iter().zip(0..).map(|(mib, index)| DeviceMemory { index, used_bytes: mib << 20 });
+            list.collect::<Vec<_>>()
+        };
+        let before = devices(&[500, 10]);
+        assert_eq!(held(&before, Ok(devices(&[540, 10]))), Ok("memory of 2 devices as before".to_owned()));
+        assert_eq!(held(&before, Ok(devices(&[100, 10]))), Ok("memory of 2 devices as before".to_owned()));
+        let left = held(&before, Ok(devices(&[500, 900]))).expect_err("left");
+        assert_eq!(left, "device 1 holds 890 MiB more than before the round");
+        assert!(
+            held(&before, Ok(devices(&[500]))).is_err() && held(&before, Err("gone".to_owned())).is_err()
+        );
+        let none = held(&[], Err("nvidia-smi is not there".to_owned())).expect("said");
+        assert_eq!(none, "device memory not applicable: nvidia-smi is not there");
+        let (mut list, _) =
+            perfwright_process::parse_nvidia_smi("0, GPU, GPU-1, 81559, 512, 0, 550.1, 1980, 1980", "");
+        list.push(perfwright_process::GpuDevice::default());
+        let probe = GpuProbe { devices: list, ..GpuProbe::default() };
+        assert_eq!(in_use(probe), Ok(devices(&[512])));
+        assert!(in_use(GpuProbe::default()).is_err());
+    }
 
     #[test]
     fn what_is_missing_is_named() {

@@ -39,7 +39,7 @@ pub(super) fn short(commit: &str) -> &str {
 
 /// Nothing is changed or untracked, and nothing of ours is tracked.
 pub(super) fn clean(scene: &Scene) -> Result<GateResult, LoopError> {
-    let changed = git::changed(scene.root, &scene.ours())?;
+    let changed = scene.uncommitted()?;
     if let Some(first) = changed.first() {
         let reason = format!("{} uncommitted, first {first:?}", changed.len());
         return Ok(GateResult::fail(reason).measured(changed.len()).threshold(0));
@@ -86,7 +86,7 @@ pub(super) fn paths(scene: &Scene) -> Result<GateResult, LoopError> {
 /// No file of the difference is too large, committed or not.
 pub(super) fn large(scene: &Scene, gate: &Resolved) -> Result<GateResult, LoopError> {
     let mut touched = git::diff_paths(scene.root, &scene.spec.base.commit, &scene.mark.commit)?;
-    touched.extend(git::changed(scene.root, &scene.ours())?);
+    touched.extend_from_slice(scene.uncommitted()?);
     let mut largest = 0;
     for path in &touched {
         let full = scene.root.join(path);

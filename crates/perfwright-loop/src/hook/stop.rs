@@ -11,7 +11,7 @@ use super::decide::{HookAnswer, HookCall, clip};
 use super::input::Input;
 use crate::error::LoopError;
 use crate::event::{Driver, Ended, Event};
-use crate::gates::SessionFacts;
+use crate::gates::{SessionFacts, device_memory};
 use crate::git;
 use crate::journal::{Journal, Surroundings};
 use crate::registry::{HeadFile, Registry};
@@ -156,13 +156,14 @@ impl Journal {
     pub fn begin_turn(&mut self) -> Result<(), LoopError> {
         let mark = git::mark(&self.root())?;
         let attempt = self.state.attempts + 1;
-        self.append(&Event::ExecutorStarted { attempt, pid: 0, pid_start: 0, mark })
+        let devices = device_memory(&self.spec, &self.path).unwrap_or_default();
+        self.append(&Event::ExecutorStarted { attempt, pid: 0, pid_start: 0, mark, devices })
     }
 
     /// Whether the newest event of the campaign is the answer to a stop.
     fn last_event_is_a_stop(&self) -> bool {
         crate::journal::read_campaign(self.run.dir(), None)
-            .is_ok_and(|read| matches!(read.events.last(), Some(Event::StopAnswered { .. })))
+            .is_ok_and(|read| matches!(read.last, Some(Event::StopAnswered { .. })))
     }
 
     /// Where the prompt of the next attempt lies.

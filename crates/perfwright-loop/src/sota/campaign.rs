@@ -66,7 +66,7 @@ impl Campaign {
             .map_err(|source| RunError::Io { path: dir.to_owned(), source })?;
         let mut events = Vec::new();
         for (n, event) in view.events.into_iter().filter(|e| e.kind == KIND).enumerate() {
-            let read = serde_json::from_value(event.data);
+            let read = event.data.read();
             events.push(read.map_err(|e| CampaignError::History(n, e.to_string()))?);
         }
         let state = replay(&spec, &events).map_err(|(n, e)| CampaignError::History(n, e.to_string()))?;

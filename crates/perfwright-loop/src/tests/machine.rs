@@ -81,7 +81,13 @@ fn events(state: &State) -> Vec<(String, Event)> {
     add("claimed without id", Event::Claimed { session: String::new(), host: "claude".to_owned() });
     add(
         "executor_started",
-        Event::ExecutorStarted { attempt: attempt + 1, pid: 1, pid_start: 1, mark: tree.clone() },
+        Event::ExecutorStarted {
+            attempt: attempt + 1,
+            pid: 1,
+            pid_start: 1,
+            mark: tree.clone(),
+            devices: Vec::new(),
+        },
     );
     let ended = |ended, tokens| Event::ExecutorEnded {
         attempt,
@@ -102,7 +108,12 @@ fn events(state: &State) -> Vec<(String, Event)> {
         ("fail warn", Outcome::Fail, OnFail::Warn),
     ] {
         for (which, mark) in [("same tree", &tree), ("other tree", &other)] {
-            let event = Event::Judged { mark: mark.clone(), gates: gate(outcome, on_fail), wall_ms: 1 };
+            let event = Event::Judged {
+                mark: mark.clone(),
+                gates: gate(outcome, on_fail),
+                wall_ms: 1,
+                times: Vec::new(),
+            };
             add(&format!("judged {name}, {which}"), event);
         }
     }

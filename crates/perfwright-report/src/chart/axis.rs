@@ -13,6 +13,15 @@ pub(super) struct Axis {
 impl Axis {
     /// An axis over all finite `values`, widened to round numbers; over 0 to 1 where there is none.
     pub(super) fn over(values: impl Iterator<Item = f64>) -> Self {
+        Self::with_step(values, 0.0)
+    }
+
+    /// As [`Axis::over`], with ticks at whole numbers only.
+    pub(super) fn over_whole(values: impl Iterator<Item = f64>) -> Self {
+        Self::with_step(values, 1.0)
+    }
+
+    fn with_step(values: impl Iterator<Item = f64>, least: f64) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for v in values.filter(|v| v.is_finite() && v.abs() < 1e300) {
             (low, high) = (low.min(v), high.max(v));
@@ -25,10 +34,16 @@ impl Axis {
             low = 0.0;
         }
         if high - low <= f64::EPSILON * high.abs().max(low.abs()) {
-            let half = if high == 0.0 { 0.5 } else { high.abs() / 2.0 };
+            let half = if least > 0.0 {
+                1.0
+            } else if high == 0.0 {
+                0.5
+            } else {
+                high.abs() / 2.0
+            };
             (low, high) = (low - half, high + half);
         }
-        let step = step((high - low) / 5.0);
+        let step = step((high - low) / 5.0).max(least);
         let (first, last) = ((low / step).floor(), (high / step).ceil());
         let count = (last - first).clamp(1.0, 20.0);
         let ticks = (0..=count as u32).map(|i| (first + f64::from(i)) * step).collect();
@@ -68,6 +83,9 @@ mod tests {
         let axis = Axis::over([1.0, 9.3].into_iter());
         assert_eq!(axis.ticks, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         assert_eq!((axis.part(5.0), axis.label(4.0)), (0.5, "4".to_owned()));
+        let whole = Axis::over_whole([1.0, 2.0].into_iter());
+        assert_eq!((whole.ticks.as_slice(), whole.label(1.0)), (&[1.0, 2.0][..], "1".to_owned()));
+        assert_eq!(Axis::over_whole([3.0].into_iter()).ticks, [2.0, 3.0, 4.0]);
         let near = Axis::over([100.0, 101.0].into_iter());
         assert_eq!(near.label(near.ticks[1]), "100.2");
         assert_eq!(Axis::over(std::iter::empty()).ticks.first(), Some(&0.0));

@@ -76,7 +76,9 @@ const LEGEND: f64 = 20.0;
 /// Draws the chart.
 pub fn plot(chart: &Plot) -> String {
     let points = || chart.series.iter().flat_map(|s| &s.points);
-    let x = Axis::over(points().map(|p| p.x));
+    // Rounds and counts have no halves.
+    let whole = points().all(|p| p.x.fract() == 0.0 && p.x.abs() < 1e9);
+    let x = if whole { Axis::over_whole(points().map(|p| p.x)) } else { Axis::over(points().map(|p| p.x)) };
     let y = Axis::over(
         points()
             .flat_map(|p| {

@@ -19,7 +19,14 @@ pub(super) fn table(out: &mut String, table: &Table, level: u8) {
         out.push_str("<tr>");
         for (index, column) in table.columns.iter().enumerate() {
             let _ = write!(out, "<td{}>", side(column));
-            cell(out, table.cell(row, index), column.code);
+            match table.cell(row, index) {
+                Cell::Text(name) if column.link && !name.is_empty() => {
+                    let _ = write!(out, "<a href=\"{}\">", beside(name));
+                    cell(out, table.cell(row, index), column.code);
+                    out.push_str("</a>");
+                }
+                other => cell(out, other, column.code),
+            }
             out.push_str("</td>");
         }
         out.push_str("</tr>\n");
@@ -32,6 +39,19 @@ pub(super) fn table(out: &mut String, table: &Table, level: u8) {
         let _ = writeln!(out, "<p class=\"faint\">{}</p>", escape(&left_off.line()));
     }
     notes(out, &table.notes);
+}
+
+/// A file's name as a relative address: it can name nothing but a file below the page's folder, whatever it holds.
+fn beside(name: &str) -> String {
+    let mut out = String::from("./");
+    for byte in name.trim_start_matches('/').bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
 }
 
 fn side(column: &Column) -> &'static str {

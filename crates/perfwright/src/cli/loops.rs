@@ -203,13 +203,25 @@ pub struct CancelArgs {
 #[command(after_long_help = "\
 Examples:
   perfwright loop report
-  perfwright loop report --close && perfwright run verify runs/...")]
+  perfwright loop report --close && perfwright run verify runs/...
+  perfwright loop report --format html > runs/.../report.html    beside the files that it links to
+  perfwright loop report --perfetto --with runs/search > timeline.json
+  perfwright loop report --pr > description.md")]
 pub struct ReportArgs {
     /// A folder in the repository [default: the working directory]
     pub dir: Option<PathBuf>,
     /// Record the verdict of an ended campaign and close its run
     #[arg(long)]
     pub close: bool,
+    /// Print a trace of the campaign for Perfetto: rounds, gates and child processes on one clock
+    #[arg(long, conflicts_with = "pr")]
+    pub perfetto: bool,
+    /// Another run on the same clock, with its servers
+    #[arg(long, value_name = "RUN", requires = "perfetto")]
+    pub with: Vec<PathBuf>,
+    /// Print the description of the change: evidence only, every sentence with what it rests on; exit 1 unless done
+    #[arg(long)]
+    pub pr: bool,
 }
 
 /// Arguments of `loop hook`. It is answered before the command line is parsed; this is its description.

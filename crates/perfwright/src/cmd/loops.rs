@@ -14,9 +14,9 @@ use perfwright_loop::{
 use perfwright_report::{Cell, Column, Document, Table};
 
 use crate::cli::loops::{
-    CancelArgs, DirArgs, DriverArg, ImportArgs, LoopArgs, LoopVerb, PlanArgs, ReportArgs, ResumeArgs,
-    StartArgs,
+    CancelArgs, DirArgs, DriverArg, ImportArgs, LoopArgs, LoopVerb, PlanArgs, ResumeArgs, StartArgs,
 };
+use crate::cmd::loop_report;
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
@@ -30,14 +30,13 @@ pub(crate) fn run(args: &LoopArgs, context: &mut Context) -> Outcome {
         LoopVerb::Plan(args) => run_plan(args, context),
         LoopVerb::Start(args) => run_start(args, context),
         LoopVerb::Status(args) => {
-            let status = read_status(args.dir.as_deref(), context)?;
-            context.answer(document(&status), &status)?;
+            show(args.dir.as_deref(), context)?;
             Ok(Exit::Done)
         }
         LoopVerb::Resume(args) => run_resume(args, context),
         LoopVerb::Cancel(args) => run_cancel(args, context),
         LoopVerb::Check(args) => run_check(args, context),
-        LoopVerb::Report(args) => run_report(args, context),
+        LoopVerb::Report(args) => loop_report::run(args, context),
         LoopVerb::Import(args) => run_import(args, context),
         // Dispatched in `app::main`; it only comes here with flags before the noun.
         LoopVerb::Hook(_) => {
@@ -60,11 +59,11 @@ fn surroundings(fault: Option<u64>, context: &Context) -> Result<Surroundings, D
     })
 }
 
-fn registry(context: &Context) -> Result<Registry, Diagnostic> {
+pub(super) fn registry(context: &Context) -> Result<Registry, Diagnostic> {
     Ok(Registry::new(&surroundings(None, context)?.state_dir))
 }
 
-fn folder(dir: Option<&Path>) -> PathBuf {
+pub(super) fn folder(dir: Option<&Path>) -> PathBuf {
     let dir = dir.map_or_else(|| PathBuf::from("."), Path::to_owned);
     dir.canonicalize().unwrap_or(dir)
 }
@@ -88,6 +87,7 @@ pub(super) fn failed(e: &LoopError) -> Diagnostic {
         LoopError::Precondition(_) => new(codes::LOOP_PRECONDITION, "the campaign cannot start"),
         LoopError::Person(_) => new(codes::LOOP_PERSON, "only a person may do this")
             .help("run the command in a terminal, or name the file with --token-file"),
+        LoopError::NotDone(_) => new(codes::LOOP_NOT_DONE, "the campaign is not done"),
         LoopError::Git(_) => new(codes::LOOP_GIT, "git refused"),
         LoopError::Refused(_) => new(codes::LOOP_STATE, "the command does not fit the campaign's state"),
         LoopError::Run { path, source } => diagnostic(path, source),
@@ -95,11 +95,14 @@ pub(super) fn failed(e: &LoopError) -> Diagnostic {
     }
 }
 
-fn read_status(dir: Option<&Path>, context: &Context) -> Result<Status, Diagnostic> {
-    status(&registry(context)?, &folder(dir)).map_err(|e| failed(&e))
+/// Prints where a campaign stands.
+pub(super) fn show(dir: Option<&Path>, context: &mut Context) -> Result<Status, Diagnostic> {
+    let status = status(&registry(context)?, &folder(dir)).map_err(|e| failed(&e))?;
+    context.answer(document(&status), &status)?;
+    Ok(status)
 }
 
-fn head_of(dir: Option<&Path>, context: &Context) -> Result<HeadFile, Diagnostic> {
+pub(super) fn head_of(dir: Option<&Path>, context: &Context) -> Result<HeadFile, Diagnostic> {
     let dir = folder(dir);
     match registry(context)?.look(&dir) {
         Look::Known(head) => Ok(*head),
@@ -108,7 +111,7 @@ fn head_of(dir: Option<&Path>, context: &Context) -> Result<HeadFile, Diagnostic
     }
 }
 
-fn open(dir: Option<&Path>, fault: Option<u64>, context: &Context) -> Result<Journal, Diagnostic> {
+pub(super) fn open(dir: Option<&Path>, fault: Option<u64>, context: &Context) -> Result<Journal, Diagnostic> {
     let head = head_of(dir, context)?;
     if head.closed {
         return Err(Diagnostic::new(codes::LOOP_NONE, "the campaign is closed; begin another one")
@@ -248,8 +251,7 @@ fn run_start(args: &StartArgs, context: &mut Context) -> Outcome {
     }
     journal.begin_turn().map_err(|e| failed(&e))?;
     drop(journal);
-    let status = read_status(Some(&root), context)?;
-    context.answer(document(&status), &status)?;
+    show(Some(&root), context)?;
     Ok(Exit::Done)
 }
 
@@ -284,13 +286,12 @@ fn drive(mut journal: Journal, context: &mut Context) -> Outcome {
     } else {
         drop(journal);
     }
-    let status = read_status(Some(&root), context)?;
-    context.answer(document(&status), &status)?;
+    let status = show(Some(&root), context)?;
     Ok(standing(&status, context))
 }
 
 /// The exit code that a status stands for, and why.
-fn standing(status: &Status, context: &Context) -> Exit {
+pub(super) fn standing(status: &Status, context: &Context) -> Exit {
     let reason = status.verdict.reason.clone().unwrap_or_else(|| status.phase.name().to_owned());
     let told = match status.verdict.standing {
         Standing::Done => return Exit::Done,
@@ -344,8 +345,7 @@ fn run_resume(args: &ResumeArgs, context: &mut Context) -> Outcome {
     }
     let root = journal.root();
     drop(journal);
-    let status = read_status(Some(&root), context)?;
-    context.answer(document(&status), &status)?;
+    show(Some(&root), context)?;
     Ok(Exit::Done)
 }
 
@@ -361,8 +361,7 @@ fn run_cancel(args: &CancelArgs, context: &mut Context) -> Outcome {
     }
     let root = journal.root();
     journal.close().map_err(|e| failed(&e))?;
-    let status = read_status(Some(&root), context)?;
-    context.answer(document(&status), &status)?;
+    show(Some(&root), context)?;
     Ok(Exit::Done)
 }
 
@@ -374,23 +373,7 @@ fn run_check(args: &DirArgs, context: &mut Context) -> Outcome {
             journal.check().map_err(|e| failed(&e))?;
         }
     }
-    let status = read_status(Some(&head.root), context)?;
-    context.answer(document(&status), &status)?;
-    Ok(standing(&status, context))
-}
-
-fn run_report(args: &ReportArgs, context: &mut Context) -> Outcome {
-    let head = head_of(args.dir.as_deref(), context)?;
-    if args.close && !head.closed {
-        let journal = open(args.dir.as_deref(), None, context)?;
-        if !journal.state().phase.is_terminal() {
-            return Err(Diagnostic::new(codes::LOOP_STATE, "the campaign has not ended")
-                .help("`perfwright loop cancel` ends it without success"));
-        }
-        journal.close().map_err(|e| failed(&e))?;
-    }
-    let status = read_status(Some(&head.root), context)?;
-    context.answer(document(&status), &status)?;
+    let status = show(Some(&head.root), context)?;
     Ok(standing(&status, context))
 }
 

@@ -115,14 +115,6 @@ fn run_verify(dir: &Path, head: Option<&str>, context: &mut Context) -> Outcome 
     Ok(exit)
 }
 
-fn word(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(s)) => s,
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
-    }
-}
-
 fn text(value: Option<&String>) -> Cell {
     value.map_or(Cell::Empty, Cell::text)
 }
@@ -145,9 +137,9 @@ fn list_document(report: &ListReport) -> Document {
     for run in &report.runs {
         table.push(vec![
             Cell::text(&run.dir),
-            Cell::text(word(&run.state)),
+            Cell::word(&run.state),
             text(run.procedure.as_ref()),
-            run.verdict.as_ref().map_or(Cell::Empty, |v| Cell::text(word(v))),
+            run.verdict.as_ref().map_or(Cell::Empty, Cell::word),
             text(run.started.as_ref()),
             text(run.problem.as_ref()),
         ]);
@@ -163,7 +155,7 @@ fn show_document(report: &ShowReport) -> Document {
     let s = &report.summary;
     let mut doc = Document::new("Run");
     doc.fact("run", Cell::text(&s.dir));
-    doc.fact("state", Cell::text(word(&s.state)));
+    doc.fact("state", Cell::word(&s.state));
     for (label, value) in [
         ("procedure", s.procedure.as_ref()),
         ("started", s.started.as_ref()),
@@ -197,8 +189,8 @@ fn show_document(report: &ShowReport) -> Document {
                 |v: &Option<serde_json::Value>| v.as_ref().map_or(Cell::Empty, |v| Cell::text(v.to_string()));
             gates.push(vec![
                 Cell::text(g.label()),
-                Cell::text(word(&g.outcome)),
-                g.basis.as_ref().map_or(Cell::Empty, |b| Cell::text(word(b))),
+                Cell::word(&g.outcome),
+                g.basis.as_ref().map_or(Cell::Empty, Cell::word),
                 value(&g.measured),
                 value(&g.threshold),
                 Cell::text(&g.reason),
@@ -219,7 +211,7 @@ fn show_document(report: &ShowReport) -> Document {
             evidence.push(vec![
                 Cell::text(&e.name),
                 Cell::Bytes(e.bytes),
-                Cell::text(word(&e.basis)),
+                Cell::word(&e.basis),
                 Cell::text(&e.sha256),
                 text(e.reference.as_ref()),
             ]);
@@ -233,13 +225,16 @@ fn show_document(report: &ShowReport) -> Document {
 pub(super) fn verdict_fact(doc: &mut Document, label: &str, verdict: &VerdictRecord) {
     let because =
         if verdict.because.is_empty() { String::new() } else { format!(" ({})", verdict.because.join(", ")) };
-    doc.fact(label, Cell::text(format!("{} by {}{because}", word(&verdict.outcome), verdict.rule)));
+    doc.fact(
+        label,
+        Cell::text(format!("{} by {}{because}", Cell::word(&verdict.outcome).shown(), verdict.rule)),
+    );
 }
 
 fn verify_document(report: &VerifyReport) -> Document {
     let mut doc = Document::new("Verification");
     doc.fact("run", Cell::text(&report.dir));
-    doc.fact("status", Cell::text(word(&report.status)));
+    doc.fact("status", Cell::word(&report.status));
     let c = &report.checked;
     doc.fact("checked", Cell::text(format!("{} events, {} files, {} bytes", c.events, c.files, c.bytes)));
     if let Some(head) = &report.head {
@@ -252,7 +247,10 @@ fn verify_document(report: &VerifyReport) -> Document {
         verdict_fact(&mut doc, "verdict (recomputed)", v);
     }
     for r in &report.references {
-        doc.fact("reference", Cell::text(format!("{} -> {}: {}", r.name, r.path, word(&r.state))));
+        doc.fact(
+            "reference",
+            Cell::text(format!("{} -> {}: {}", r.name, r.path, Cell::word(&r.state).shown())),
+        );
     }
     let mut table = Table::new(
         "differences",
@@ -260,7 +258,7 @@ fn verify_document(report: &VerifyReport) -> Document {
         vec![Column::code("place", "Place"), Column::text("kind", "Kind"), Column::text("detail", "Detail")],
     );
     for d in &report.differences {
-        table.push(vec![Cell::text(&d.place), Cell::text(word(&d.kind)), Cell::text(&d.detail)]);
+        table.push(vec![Cell::text(&d.place), Cell::word(&d.kind), Cell::text(&d.detail)]);
     }
     if report.left_off > 0 {
         table.notes.push(format!("{} more differences were only counted", report.left_off));
@@ -308,7 +306,9 @@ fn diff_document(report: &DiffReport) -> Document {
     }
     for g in &report.gates {
         let of = |g: &Option<perfwright_evidence::GateRecord>| {
-            g.as_ref().map_or(Cell::Empty, |g| Cell::text(format!("{}: {}", word(&g.outcome), g.reason)))
+            g.as_ref().map_or(Cell::Empty, |g| {
+                Cell::text(format!("{}: {}", Cell::word(&g.outcome).shown(), g.reason))
+            })
         };
         table.push(vec![Cell::text("gate"), Cell::text(&g.gate), of(&g.a), of(&g.b)]);
     }

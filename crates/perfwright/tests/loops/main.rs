@@ -7,6 +7,7 @@ mod gates;
 mod hooks;
 mod kill;
 mod plan;
+mod report;
 mod verbs;
 
 use std::fs;

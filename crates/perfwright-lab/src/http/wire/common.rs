@@ -64,6 +64,9 @@ pub(crate) struct Unsupported {
     stop_regex: Option<Value>,
 }
 
+/// Whether a value asks for nothing.
+type Neutral<'a> = &'a dyn Fn(&Value) -> bool;
+
 impl Unsupported {
     /// The first field that asks for something.
     pub(crate) fn first(&self) -> Option<&'static str> {
@@ -77,7 +80,7 @@ impl Unsupported {
             _ => false,
         };
         let text = |value: &Value| value["type"] == "text";
-        let fields: [(_, &Option<Value>, &dyn Fn(&Value) -> bool); 12] = [
+        let fields: [(_, _, Neutral); 12] = [
             ("min_p", &self.min_p, &zero),
             ("min_tokens", &self.min_tokens, &zero),
             ("min_new_tokens", &self.min_new_tokens, &zero),
@@ -91,10 +94,9 @@ impl Unsupported {
             ("ebnf", &self.ebnf, &empty),
             ("stop_regex", &self.stop_regex, &empty),
         ];
-        let asks = |(name, value, neutral): (&'static str, &Option<Value>, &dyn Fn(&Value) -> bool)| {
+        fields.into_iter().find_map(|(name, value, neutral): (_, &Option<Value>, _)| {
             value.as_ref().is_some_and(|value| !neutral(value)).then_some(name)
-        };
-        fields.into_iter().find_map(asks)
+        })
     }
 }
 

@@ -93,6 +93,7 @@ impl Terms {
             limits: Limits::for_sla(&[]),
             sla: Vec::new(),
             client_threads: 1,
+            path: PathDemand::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use perfwright_report::{Cell, Column, Document, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::page::{shown, usd};
 use crate::error::LoopError;
 use crate::event::{GateLine, Mark, OnFail};
 use crate::git;
@@ -115,7 +116,7 @@ pub fn status(registry: &Registry, dir: &Path) -> Result<Status, LoopError> {
     status_of(registry, &head)
 }
 
-fn status_of(registry: &Registry, head: &HeadFile) -> Result<Status, LoopError> {
+pub(super) fn status_of(registry: &Registry, head: &HeadFile) -> Result<Status, LoopError> {
     let read = read_campaign(&head.run_dir, Some(head))?;
     let (s, spec) = (&read.state, &read.spec);
     let now = git::mark(&head.root).ok();
@@ -200,14 +201,6 @@ pub(crate) fn limit_lines(s: &State) -> Vec<GateLine> {
     ]
 }
 
-fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(s)) => s,
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
-    }
-}
-
 /// The status as a document.
 #[must_use]
 pub fn document(status: &Status) -> Document {
@@ -219,7 +212,7 @@ pub fn document(status: &Status) -> Document {
         "phase",
         Cell::text(format!("{}, round {}, next {}", status.phase.name(), status.round, status.step)),
     );
-    doc.fact("verdict", Cell::text(word(&status.verdict.standing)));
+    doc.fact("verdict", Cell::word(&status.verdict.standing));
     if let Some(mark) = &status.verdict.judged {
         doc.fact("judged tree", Cell::text(format!("{} (commit {})", mark.tree, mark.commit)));
     }
@@ -228,18 +221,17 @@ pub fn document(status: &Status) -> Document {
     }
     doc.fact("open criteria", Cell::text(status.open_criteria.join(", ")));
     doc.fact("tokens", Cell::count(status.usage.tokens()));
-    doc.fact(
-        "cost",
-        Cell::text(format!(
-            "${}.{:06}",
-            status.usage.micro_usd / 1_000_000,
-            status.usage.micro_usd % 1_000_000
-        )),
-    );
+    doc.fact("cost", Cell::text(usd(status.usage.micro_usd)));
     doc.fact("work", Cell::duration_ns(status.usage.wall_ms.saturating_mul(1_000_000)));
     for question in &status.questions {
         doc.warnings.push(format!("open question: {question}"));
     }
+    doc.tables.extend([gates_table(&status.gates), cost_table(&status.rounds)]);
+    doc
+}
+
+/// What gates said.
+pub(super) fn gates_table(lines: &[GateLine]) -> Table {
     let mut gates = Table::new(
         "gates",
         "Gates",
@@ -252,21 +244,21 @@ pub fn document(status: &Status) -> Document {
             Column::text("reason", "Reason"),
         ],
     );
-    let value = |v: &Option<serde_json::Value>| match v {
-        None => Cell::Empty,
-        Some(serde_json::Value::String(text)) => Cell::text(text),
-        Some(other) => Cell::text(other.to_string()),
-    };
-    for gate in &status.gates {
+    for gate in lines {
         gates.push(vec![
             Cell::text(&gate.id),
             Cell::text(outcome(gate.outcome)),
-            Cell::text(word(&gate.on_fail)),
-            value(&gate.measured),
-            value(&gate.threshold),
+            Cell::word(&gate.on_fail),
+            shown(gate.measured.as_ref()),
+            shown(gate.threshold.as_ref()),
             Cell::text(&gate.reason),
         ]);
     }
+    gates
+}
+
+/// What each round cost.
+pub(super) fn cost_table(costs: &[Round]) -> Table {
     let mut rounds = Table::new(
         "rounds",
         "Cost by round",
@@ -278,19 +270,18 @@ pub fn document(status: &Status) -> Document {
             Column::number("work", "Work"),
         ],
     );
-    for round in &status.rounds {
+    for round in costs {
         let both = round.cost.executor.plus(&round.cost.reviewer);
         let work = both.wall_ms.saturating_add(round.cost.gates_ms);
         rounds.push(vec![
             Cell::count(round.round.into()),
             Cell::count(round.cost.executor.tokens()),
             Cell::count(round.cost.reviewer.tokens()),
-            Cell::text(format!("{}.{:06}", both.micro_usd / 1_000_000, both.micro_usd % 1_000_000)),
+            Cell::text(usd(both.micro_usd)),
             Cell::duration_ns(work.saturating_mul(1_000_000)),
         ]);
     }
-    doc.tables.extend([gates, rounds]);
-    doc
+    rounds
 }
 
 /// The report that a closed campaign holds.
@@ -300,7 +291,7 @@ pub(crate) fn markdown(s: &State, spec: &Spec) -> String {
     let _ = writeln!(
         out,
         "Verdict: {} after {} rounds and {} reviews.",
-        word(&found.standing),
+        Cell::word(&found.standing).shown(),
         s.round + 1,
         s.reviews
     );
