@@ -34,7 +34,6 @@ use crate::cli::quickstart::QuickstartArgs;
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
-use crate::exit::Exit;
 use crate::output;
 use crate::record::{diagnostic, run_dir, spec as run_spec};
 
@@ -534,7 +533,7 @@ impl Flow<'_> {
         let off_is_baseline = self.recorded(names::ACCURACY)?["off_is_baseline"] == true;
         let off = if off_is_baseline { changes.clone() } else { BTreeSet::new() };
         let found = compose::compose(&changes, &measured, &off, self.campaign.spec().threshold);
-        say(context, &format!("5 composition: {} of {} change(s)", found.reason, changes.len()))?;
+        say(context, &format!("5 composition: {}; changes: {}", found.reason, changes.len()))?;
         self.keep_json(names::COMPOSITION, &found)?;
         self.add(SotaEvent::Composed {
             holds: found.holds,

@@ -93,7 +93,6 @@ impl Terms {
             limits: Limits::for_sla(&[]),
             sla: Vec::new(),
             client_threads: 1,
-            path: PathDemand::default(),
         }
     }
 

@@ -27,11 +27,11 @@ pub(super) fn told(run: &Path, context: &mut Context) -> Outcome {
     }
     let clean = report.exit_code == 0;
     let proven = manifest.verdict.outcome == VerdictOutcome::Pass;
-    let word = if proven { "proven" } else { "not proven" };
+    let word = if proven { "" } else { "not proven: " };
     let because =
         manifest.gates.iter().find(|g| g.id == if proven { "sota.proven" } else { "sota.sequence" });
     let because = because.map_or("", |g| g.reason.as_str());
-    say(context, &format!("verdict  {word}: {because}"))?;
+    say(context, &format!("verdict  {word}{because}"))?;
     let gates = manifest.gates.len();
     let state = if clean { "clean" } else { "NOT clean" };
     say(
