@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use perfwright_bench::live::ab::{Contender, ServerOf};
 use perfwright_bench::plan::read_plan;
-use perfwright_evidence::{LEDGER, MANIFEST, RunError, VerdictOutcome, VerifyOptions, verify};
+use perfwright_evidence::{LEDGER, MANIFEST, RunError};
 use perfwright_logs::Catalog;
 use perfwright_loop::sota::accuracy::{self, Outputs};
 use perfwright_loop::sota::campaign::{Campaign, CampaignError, contract};
@@ -27,18 +27,18 @@ use super::measure::{COMPETITOR_COMMAND, Rig, Side, ab_terms, search_plan, targe
 use super::scripts::{operators, setting};
 use super::setup;
 use super::terms::{COMPETITOR, METRIC, TARGET, Terms};
+use super::told::told;
 use super::trees::{Places, copy, read, write};
 use super::{attempt, page};
 use crate::cli::quickstart::QuickstartArgs;
 use crate::codes;
 use crate::context::{Context, Outcome};
 use crate::diagnostic::Diagnostic;
-use crate::exit::Exit;
 use crate::output;
-use crate::record::{diagnostic, registry, run_dir, spec as run_spec};
+use crate::record::{diagnostic, run_dir, spec as run_spec};
 
 /// The question in the contract.
-const QUESTION: &str = "quickstart";
+pub(super) const QUESTION: &str = "quickstart";
 
 /// Runs a quickstart to its end, or one gate of its rounds.
 pub(crate) fn run(args: &QuickstartArgs, context: &mut Context) -> Outcome {
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &QuickstartArgs, context: &mut Context) -> Outcome {
     flow.end(context)
 }
 
-fn say(context: &mut Context, line: &str) -> Result<(), Diagnostic> {
+pub(super) fn say(context: &mut Context, line: &str) -> Result<(), Diagnostic> {
     let blank =
         if line.starts_with(|c: char| c.is_ascii_digit()) || line.starts_with("verdict") { "\n" } else { "" };
     context.text(&format!("{blank}{}\n", perfwright_report::text::visible(line)))
@@ -533,7 +533,7 @@ impl Flow<'_> {
         let off_is_baseline = self.recorded(names::ACCURACY)?["off_is_baseline"] == true;
         let off = if off_is_baseline { changes.clone() } else { BTreeSet::new() };
         let found = compose::compose(&changes, &measured, &off, self.campaign.spec().threshold);
-        say(context, &format!("5 composition: {} of {} change(s)", found.reason, changes.len()))?;
+        say(context, &format!("5 composition: {}; changes: {}", found.reason, changes.len()))?;
         self.keep_json(names::COMPOSITION, &found)?;
         self.add(SotaEvent::Composed {
             holds: found.holds,
@@ -571,45 +571,4 @@ fn progress(context: &Context) -> impl FnMut(&str) + use<> {
             output::stderr(&format!("note: {}\n", perfwright_report::text::visible(line)));
         }
     }
-}
-
-/// Verifies a finished quickstart and tells what it came to; the last line is the report's path.
-fn told(run: &Path, context: &mut Context) -> Outcome {
-    let report = verify(run, &registry()?, &VerifyOptions::default()).map_err(|e| {
-        Diagnostic::new(codes::RUN_FOREIGN_FOLDER, "the folder cannot be read").file(run).cause(e.to_string())
-    })?;
-    let manifest: perfwright_evidence::Manifest = serde_json::from_slice(&read(&run.join(MANIFEST))?)
-        .map_err(|e| {
-            Diagnostic::new(codes::RUN_TAMPERED, "the manifest cannot be read").file(run).cause(e.to_string())
-        })?;
-    if manifest.procedure != QUESTION {
-        return Err(Diagnostic::new(codes::RUN_FOREIGN_FOLDER, "the folder holds another run").file(run));
-    }
-    let clean = report.exit_code == 0;
-    let proven = manifest.verdict.outcome == VerdictOutcome::Pass;
-    let word = if proven { "proven" } else { "not proven" };
-    let because =
-        manifest.gates.iter().find(|g| g.id == if proven { "sota.proven" } else { "sota.sequence" });
-    let because = because.map_or("", |g| g.reason.as_str());
-    say(context, &format!("verdict  {word}: {because}"))?;
-    let gates = manifest.gates.len();
-    let state = if clean { "clean" } else { "NOT clean" };
-    say(
-        context,
-        &format!("verify   {state}: {gates} gates computed again from {} files", manifest.evidence.len()),
-    )?;
-    say(context, &format!("again    perfwright run verify {}", run.display()))?;
-    if !clean {
-        context.tell(
-            &Diagnostic::new(codes::RUN_TAMPERED, "the record of the quickstart does not verify")
-                .file(run)
-                .help("`perfwright run verify` says what differs"),
-        );
-    }
-    say(context, &run.join(names::PAGE).to_string_lossy())?;
-    Ok(match (clean, proven) {
-        (false, _) => Exit::Tampered,
-        (true, true) => Exit::Done,
-        (true, false) => Exit::No,
-    })
 }

@@ -10,6 +10,7 @@ mod page;
 mod scripts;
 mod setup;
 mod terms;
+mod told;
 mod trees;
 
 pub(crate) use flow::run;

@@ -73,6 +73,7 @@ impl Terms {
             question: "bench ab".to_owned(),
             url: String::new(),
             endpoint: "completions".to_owned(),
+            path: PathDemand::default(),
             model: String::new(),
             workload: Spec::Random {
                 input_len: self.input_len,
@@ -92,7 +93,6 @@ impl Terms {
             limits: Limits::for_sla(&[]),
             sla: Vec::new(),
             client_threads: 1,
-            path: PathDemand::default(),
         }
     }
 
