@@ -197,6 +197,10 @@ mod tests {
     fn schemas_require_the_schema_name() {
         for (name, text) in super::schemas() {
             let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+            // A list of the events of a ledger has no place for a name; its file does.
+            if schema["type"] == "array" {
+                continue;
+            }
             let required = schema["required"].as_array().unwrap();
             // An in-toto statement is versioned by its own `_type`; the predicate in it names our schema.
             let named = ["schema", "_type"].into_iter().any(|key| required.contains(&key.into()));

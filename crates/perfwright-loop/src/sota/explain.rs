@@ -261,6 +261,6 @@ pub(crate) mod tests {
         same["classes"][0]["ci_high"] = json!(10.0);
         assert_eq!(explain(&same, 0.5, 0.1).unwrap().answer, Explained::NoGap);
         assert!(explain(&json!({}), 0.5, 0.1).is_err());
-        assert!(explain(&json!({"stop": {"code": "PW0040"}}), 0.5, 0.1).unwrap_err().contains("PW0040"));
+        assert!(explain(&json!({"stop": {"code": "PW0220"}}), 0.5, 0.1).unwrap_err().contains("PW0220"));
     }
 }
