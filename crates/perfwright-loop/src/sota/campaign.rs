@@ -116,7 +116,8 @@ impl Campaign {
     /// It may not come here, or writing failed.
     pub fn add(&mut self, event: SotaEvent) -> Result<(), CampaignError> {
         let next = apply(&self.spec, &self.state, &event)?;
-        let data = serde_json::to_value(&event).unwrap_or(Value::Null);
+        let data = serde_json::to_value(&event)
+            .map_err(|e| CampaignError::History(self.events.len(), e.to_string()))?;
         self.run.event(KIND, &data)?;
         self.state = next;
         self.events.push(event);
