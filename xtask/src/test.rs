@@ -56,7 +56,8 @@ pub(crate) fn run(root: &Path, extra: &[String]) -> Result<ExitCode, String> {
     let mut engines = None;
     if built && root.join(ENGINE).is_file() {
         println!("\nllama.cpp is here: now the tests that measure it");
-        let tests = ["test", "-p", "perfwright", "--test", "engine_llamacpp"];
+        // As the whole workspace, so that nothing is built again with other features.
+        let tests = ["test", "--workspace", "--test", "engine_llamacpp"];
         let (tally, fine) = cargo(root, &[&tests, extra.as_slice(), &["--", "--ignored"]].concat())?;
         good &= fine;
         engines = Some(tally);
